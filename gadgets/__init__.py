@@ -1,0 +1,1 @@
+"""gadgets: streaming."""

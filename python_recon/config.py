@@ -1,0 +1,205 @@
+"""One typed configuration for the stream, the replay and the command line.
+
+Sources, each overriding the one before: the defaults below, a preset (``presets/NAME.yaml``), the
+properties of the config XML, the scanner's parameters, ``--set`` on the command line. Keys are written
+with dots (``binning.spokes_per_frame``); the options of the method are under ``options.``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from python_recon.errors import ConfigError
+
+
+class Section(BaseModel):
+    """A part of the configuration: immutable, and strict about its keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NoiseConfig(Section):
+    prewhiten: bool = Field(True, description="Whiten the coils with the noise scan, where there is one.")
+
+
+class TrajectoryConfig(Section):
+    source: Literal["auto", "embedded", "user_float", "header", "configured"] = Field(
+        "auto", description="Where the angles come from; auto takes the first that is there, in this order."
+    )
+    unit: Literal["auto", "cycles_per_fov", "normalised", "per_mm"] = Field(
+        "auto", description="Unit of an embedded trajectory: -N/2..N/2, -0.5..0.5 or 1/mm."
+    )
+    mode: Literal[0, 1, 2, 3] | None = Field(
+        None,
+        description="Gadgetron's angle modes: 0 fixed, 1 fixed and interleaved, 2 golden (111.246 deg), "
+        "3 golden of the half circle (68.754 deg).",
+    )
+    angle_increment_deg: float | None = Field(None, description="Angle between successive spokes.")
+    angle_offset_deg: float = Field(0.0, description="Angle of the first spoke.")
+    user_float_index: int = Field(0, ge=0, le=7, description="Which user_float holds the angle (degrees).")
+    spokes_per_rotation: int | None = Field(None, ge=1, description="Spokes a frame of the fixed modes 0 and 1.")
+    frames_per_rotation: int = Field(1, ge=1, description="Interleaved frames of mode 1.")
+    correct_delay: Literal["auto", "on", "off"] = Field(
+        "auto", description="Gradient-delay correction; auto applies it only where it is significant."
+    )
+
+
+class BinningConfig(Section):
+    by: Literal["auto", "spokes", "repetition", "phase"] = Field(
+        "auto", description="What makes a frame; auto follows the header: phase, else repetition, else spokes."
+    )
+    spokes_per_frame: int | None = Field(None, ge=1, description="Spokes a frame (profiles_per_frame).")
+    step: int | None = Field(
+        None, ge=1, description="Spokes from one frame to the next: less than a frame slides the window."
+    )
+    shared_spokes: int = Field(
+        0, ge=0, description="View sharing: spokes borrowed from before and after the frame, outer k-space only."
+    )
+    minimum_fraction: float = Field(
+        0.5, gt=0, le=1, description="A trailing frame with at least this share of its spokes is kept."
+    )
+
+
+class CoilConfig(Section):
+    virtual: int | None = Field(None, ge=1, description="Virtual coils after compression; None: by energy.")
+    energy: float = Field(0.99, gt=0, le=1, description="Share of the energy that the virtual coils keep.")
+    maximum: int = Field(12, ge=1, description="Most virtual coils when chosen by energy.")
+    maps: Literal["low_resolution", "walsh", "espirit", "nlinv"] = Field(
+        "nlinv", description="Coil-map estimator."
+    )
+    calibration_width: int | None = Field(
+        None, ge=8, description="Width of the calibration region in cycles per FOV; None: from the data."
+    )
+
+
+class DensityConfig(Section):
+    method: Literal["ramp", "iterative"] = Field("ramp", description="Density compensation.")
+    iterations: int = Field(10, ge=1, description="Iterations of the iterative estimate (Pipe and Menon).")
+
+
+class OutputConfig(Section):
+    dtype: Literal["uint16", "float32", "complex64"] = Field("uint16", description="Pixels sent to the client.")
+    bits: Literal[12, 16] = Field(12, description="Bits used of uint16.")
+    series_description: str = Field("", description="Appended to the series description; default: the method.")
+
+
+class Config(Section):
+    """Everything that can be set."""
+
+    method: str = Field("grasp", description="The method of the final series (see `gadgetron-pisco methods`).")
+    preview: str = Field("gridding", description="The method of the streamed preview, or none.")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: CUDA where there is one.")
+    threads: int | None = Field(None, ge=1, description="CPU threads; None: all cores.")
+    seed: int = Field(0, description="Seed of everything random.")
+    matrix: int | None = Field(None, ge=16, description="Image matrix; None: the header's.")
+    max_recon_seconds: float = Field(600.0, gt=0, description="Time for the method from the last readout on.")
+    max_idle_seconds: float = Field(60.0, gt=0, description="Silence of the peer after which the scan is ended.")
+    noise: NoiseConfig = NoiseConfig()
+    trajectory: TrajectoryConfig = TrajectoryConfig()
+    binning: BinningConfig = BinningConfig()
+    coils: CoilConfig = CoilConfig()
+    density: DensityConfig = DensityConfig()
+    output: OutputConfig = OutputConfig()
+    options: dict[str, Any] = Field(default_factory=dict, description="Options of the method.")
+
+
+def load_config(*layers: Mapping[str, Any]) -> Config:
+    """The configuration from layers of dotted or nested keys, later layers first.
+
+    The method that wins brings its preset in underneath all layers.
+
+    Raises
+    ------
+    ConfigError
+        For unknown keys (with the nearest known one) and for values out of range.
+    """
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        _merge(merged, _nested(layer))
+    preset = load_preset(str(merged.get("method", Config.model_fields["method"].default)))
+    settings = dict(preset.config)
+    _merge(settings, merged)
+    try:
+        config = Config.model_validate(settings)
+    except ValidationError as error:
+        raise ConfigError(_explain(error)) from error
+    return config
+
+
+class Preset(Section):
+    """A named method with its settings: one YAML file in ``presets``."""
+
+    name: str
+    description: str = Field(description="One line for `methods`.")
+    implementation: str = Field(description="Registered method that runs.")
+    reference: str = Field("", description="DOI or arXiv number.")
+    needs: str = Field("", description="What must be installed or given.")
+    config: dict[str, Any] = Field(default_factory=dict, description="Settings, as in a configuration.")
+
+
+def preset_names() -> list[str]:
+    """Names of the presets that are installed."""
+    files = resources.files("python_recon.presets").iterdir()
+    return sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
+
+
+def load_preset(name: str) -> Preset:
+    """The preset ``name``; raises ConfigError, naming the nearest, where there is none."""
+    if name not in preset_names():
+        raise ConfigError(f"there is no method {name!r}{nearest(name, preset_names())}")
+    text = resources.files("python_recon.presets").joinpath(f"{name}.yaml").read_text()
+    return Preset(name=name, **yaml.safe_load(text))
+
+
+def flat_keys() -> dict[str, Any]:
+    """Dotted name of every setting and its field."""
+    keys: dict[str, Any] = {}
+    for name, info in Config.model_fields.items():
+        if isinstance(info.annotation, type) and issubclass(info.annotation, Section):
+            keys |= {f"{name}.{inner}": field for inner, field in info.annotation.model_fields.items()}
+        else:
+            keys[name] = info
+    return keys
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """``"; did you mean 'x'?"`` for a likely slip, else the known words."""
+    known = list(known)
+    close = difflib.get_close_matches(word, known, 1, 0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}"
+
+
+def _nested(layer: Mapping[str, Any]) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for key, value in layer.items():
+        *sections, leaf = str(key).split(".")
+        inner = {leaf: _nested(value) if isinstance(value, Mapping) else value}
+        for section in reversed(sections):
+            inner = {section: inner}
+        _merge(nested, inner)
+    return nested
+
+
+def _merge(base: dict[str, Any], layer: Mapping[str, Any]) -> None:
+    for key, value in layer.items():
+        if isinstance(value, Mapping) and isinstance(base.get(key), dict):
+            _merge(base[key], value)
+        else:
+            base[key] = dict(value) if isinstance(value, Mapping) else value
+
+
+def _explain(error: ValidationError) -> str:
+    return "; ".join(_explain_one(item) for item in error.errors())
+
+
+def _explain_one(item: Mapping[str, Any]) -> str:
+    key = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        return f"unknown setting {key!r}{nearest(key, flat_keys())}"
+    return f"setting {key!r} is {item['input']!r}: {item['msg']}"

@@ -1,0 +1,251 @@
+"""The nouns: what flows through the reconstruction.
+
+Conventions, stated here once and meant everywhere:
+
+- Axes are called and ordered *frame, coil, spoke, readout*; images are *frame, y, x*. ``readout`` is
+  the axis of the samples of one spoke.
+- k-space and images are complex64. Images are centred: index ``n // 2`` is the isocentre of the axis.
+- A trajectory is in cycles per field of view (1/FOV), so a matrix of N needs -N/2..N/2. Its last axis
+  is (kx, ky); kx belongs to the image's x axis (the read direction, last axis of an image), ky to y.
+- The signal of an image m at k is ``sum_yx m[y, x] exp(-2 pi i (kx x / Nx + ky y / Ny)) / sqrt(Nx Ny)``
+  with x, y counted from the isocentre: fully sampled on the Cartesian grid this is the unitary FFT.
+- Times are seconds; lengths are millimetres in patient coordinates (LPS).
+
+The arrays of :class:`KSpace`, :class:`CoilMaps` may be NumPy arrays or Torch tensors (``to_torch``); a
+:class:`Readout` and an :class:`ImageSeries` hold NumPy arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from python_recon.errors import ShapeError
+
+Array: TypeAlias = Any
+"""A NumPy, CuPy or Torch array."""
+
+Vector: TypeAlias = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where a slice lies in the patient (LPS, mm)."""
+
+    position_mm: Vector = (0.0, 0.0, 0.0)
+    """Centre of the slice."""
+    read_dir: Vector = (1.0, 0.0, 0.0)
+    """Direction of the image's x axis."""
+    phase_dir: Vector = (0.0, 1.0, 0.0)
+    """Direction of the image's y axis."""
+    slice_dir: Vector = (0.0, 0.0, 1.0)
+    table_position_mm: Vector = (0.0, 0.0, 0.0)
+    field_of_view_mm: Vector = (0.0, 0.0, 0.0)
+    """Extent along x, y and z of the reconstructed volume."""
+
+
+@dataclass(frozen=True)
+class Counters:
+    """The encoding counters of a readout, as the sequence counted them."""
+
+    kspace_encode_step_1: int = 0
+    kspace_encode_step_2: int = 0
+    average: int = 0
+    slice: int = 0
+    contrast: int = 0
+    phase: int = 0
+    repetition: int = 0
+    set: int = 0
+    segment: int = 0
+
+
+@dataclass(frozen=True)
+class Readout:
+    """One readout of all coils, trimmed of discarded samples and in forward order."""
+
+    data: np.ndarray
+    """(coil, readout) complex64."""
+    counters: Counters = Counters()
+    geometry: Geometry = Geometry()
+    center_sample: int = 0
+    """Index of the sample at the centre of k-space."""
+    sample_time_us: float = 0.0
+    """Dwell time of a sample; 0 when unknown."""
+    time_s: float = 0.0
+    """Acquisition time stamp."""
+    physiology_s: Vector = (0.0, 0.0, 0.0)
+    """Physiology time stamps; the first is the time since the last R wave."""
+    scan_counter: int = 0
+    user_float: tuple[float, ...] = ()
+    is_noise: bool = False
+    is_reversed: bool = False
+    """Acquired from the far end; the samples are in forward order already."""
+    raw_trajectory: np.ndarray | None = None
+    """(readout, dimension) float32 as it was embedded, its unit unknown; None when there was none."""
+    trajectory: np.ndarray | None = None
+    """(readout, 2) float32 in cycles per field of view; None until located."""
+    spoke_index: int | None = None
+    """Running number of the spoke in the sequence's own order, gaps kept; None until located."""
+
+    @property
+    def n_coils(self) -> int:
+        return int(self.data.shape[0])
+
+    @property
+    def n_samples(self) -> int:
+        return int(self.data.shape[1])
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What the header says of one encoding space of a measurement."""
+
+    matrix: tuple[int, int]
+    """Reconstructed matrix (y, x)."""
+    encoded_matrix: tuple[int, int]
+    """Encoded matrix (y, x); its x may or may not count the readout oversampling."""
+    field_of_view_mm: Vector
+    """Reconstructed extent along x, y, z."""
+    encoded_field_of_view_mm: Vector
+    trajectory_kind: str = "radial"
+    """cartesian, epi, radial, goldenangle, spiral or other."""
+    trajectory_parameters: Mapping[str, float] = field(default_factory=dict)
+    """Numbers of the header's trajectoryDescription."""
+    limits: Mapping[str, int] = field(default_factory=dict)
+    """Largest value of each encoding counter that the header announces."""
+    n_coils: int | None = None
+    noise_bandwidth_ratio: float = 1.0
+    """relativeReceiverNoiseBandwidth."""
+    measurement_id: str = ""
+    protocol: str = ""
+    user_parameters: Mapping[str, float | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class KSpace:
+    """Radial k-space of one slice (one contrast, one set), cut into frames."""
+
+    data: Array
+    """(frame, coil, spoke, readout) complex64; zero where ``spoke_mask`` is False."""
+    trajectory: Array
+    """(frame, spoke, readout, 2) float32, cycles per field of view."""
+    matrix: tuple[int, int]
+    """Image matrix (y, x)."""
+    density: Array | None = None
+    """(frame, spoke, readout) float32 density compensation, 0 for padding; None until computed."""
+    spoke_mask: Array | None = None
+    """(frame, spoke) bool, False where a frame is padded or a spoke was lost; None: all are there."""
+    spoke_times_s: np.ndarray | None = None
+    """(frame, spoke) float64, time of each spoke."""
+    times_s: np.ndarray | None = None
+    """(frame,) float64, mean time of each frame."""
+    physiology_s: np.ndarray | None = None
+    """(frame, 3) float64, physiology stamps at the middle of each frame."""
+    geometry: Geometry = Geometry()
+    counters: Counters = Counters()
+    """Counters of the first readout; slice, contrast and set hold for all of them."""
+    measurement_id: str = ""
+    first_frame: int = 0
+    """Number of the first frame within its series, for k-space that arrives frame by frame."""
+    frame_states: np.ndarray | None = None
+    """(frame,) int, respiratory state of each frame; None: not sorted."""
+
+    def __post_init__(self) -> None:
+        frames, _, spokes, readout = self.data.shape
+        _require("trajectory", self.trajectory, (frames, spokes, readout, 2))
+        _require("density", self.density, (frames, spokes, readout))
+        _require("spoke_mask", self.spoke_mask, (frames, spokes))
+
+    @property
+    def n_frames(self) -> int:
+        return int(self.data.shape[0])
+
+    @property
+    def n_coils(self) -> int:
+        return int(self.data.shape[1])
+
+    @property
+    def n_spokes(self) -> int:
+        """Spokes per frame, padding included."""
+        return int(self.data.shape[2])
+
+    @property
+    def n_samples(self) -> int:
+        return int(self.data.shape[3])
+
+    def to_torch(self, device: str = "cpu") -> KSpace:
+        """The same k-space with Torch tensors on ``device``."""
+        return replace(self, **{name: _tensor(getattr(self, name), device) for name in _TENSORS})
+
+    def frames(self, index: slice) -> KSpace:
+        """A view of some of the frames."""
+        cut = {name: _cut(getattr(self, name), index) for name in (*_TENSORS, *_PER_FRAME)}
+        return replace(self, first_frame=self.first_frame + (index.start or 0), **cut)
+
+
+_TENSORS = ("data", "trajectory", "density", "spoke_mask")
+_PER_FRAME = ("spoke_times_s", "times_s", "physiology_s", "frame_states")
+
+
+@dataclass(frozen=True)
+class CoilMaps:
+    """Coil sensitivities of one slice, normalised to unit root-sum-of-squares where there is signal."""
+
+    maps: Array
+    """(coil, y, x) complex64."""
+    source: str
+    """Name of the estimator."""
+
+    @property
+    def n_coils(self) -> int:
+        return int(self.maps.shape[0])
+
+    def to_torch(self, device: str = "cpu") -> CoilMaps:
+        return replace(self, maps=_tensor(self.maps, device))
+
+
+@dataclass(frozen=True)
+class ImageSeries:
+    """Frames of one slice that belong to one kind of output."""
+
+    images: np.ndarray
+    """(frame, y, x) complex64."""
+    method: str
+    """Name of the method that made them."""
+    series_index: int
+    """1 for the preview, 2 for the configured method; further kinds follow."""
+    geometry: Geometry = Geometry()
+    counters: Counters = Counters()
+    times_s: np.ndarray | None = None
+    """(frame,) float64."""
+    physiology_s: np.ndarray | None = None
+    """(frame, 3) float64."""
+    first_frame: int = 0
+    """Number of the first frame within the slice's series."""
+    comment: str = ""
+    """What a reader of the image should know: the rung of the ladder, what was left out."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """Seconds by stage, iterations, stop reason."""
+    measurement_id: str = ""
+
+    @property
+    def n_frames(self) -> int:
+        return int(self.images.shape[0])
+
+
+def _require(name: str, array: Array | None, shape: tuple[int, ...]) -> None:
+    if array is not None and tuple(array.shape) != shape:
+        raise ShapeError(f"{name} has shape {tuple(array.shape)}, but the data need {shape}")
+
+
+def _cut(array: Array | None, index: slice) -> Array | None:
+    return None if array is None else array[index]
+
+
+def _tensor(array: Array | None, device: str) -> Array | None:
+    import torch
+
+    return None if array is None else torch.as_tensor(array, device=device)

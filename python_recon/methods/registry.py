@@ -1,0 +1,90 @@
+"""Methods by name, imported when they run.
+
+A method is a function of one prepared slice. Other packages add methods through the entry-point group
+``python_recon.methods``: the name of the entry point is the implementation's name, its object a
+:class:`Method`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import Any
+
+from pydantic import ValidationError
+
+from python_recon.config import Config, Section, load_preset, nearest
+from python_recon.data import Array, CoilMaps, KSpace
+from python_recon.errors import ConfigError
+from python_recon.schedule import Budget
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """What a method returns."""
+
+    images: Array
+    """(frame, y, x) complex64, on the device of the k-space."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """Numbers worth keeping: iterations, stop reason, loss curve."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A registered implementation.
+
+    ``run`` receives k-space on the device (whitened, compressed, density filled in), the coil maps, the
+    validated options and the budget.
+    """
+
+    run: Callable[[KSpace, CoilMaps, Any, Budget], Reconstruction]
+    options: type[Section]
+
+
+_BUILT_IN = {
+    "gridding": "python_recon.methods.gridding:METHOD",
+    "cg_sense": "python_recon.methods.cg_sense:METHOD",
+    "grasp": "python_recon.methods.grasp:METHOD",
+    "xd_grasp": "python_recon.methods.xd_grasp:METHOD",
+    "subspace": "python_recon.methods.subspace:METHOD",
+}
+
+
+def load_method(implementation: str) -> Method:
+    """The implementation of that name; raises ConfigError where there is none."""
+    if implementation in _BUILT_IN:
+        module, name = _BUILT_IN[implementation].split(":")
+        return getattr(importlib.import_module(module), name)  # type: ignore[no-any-return]
+    plugins = {point.name: point for point in entry_points(group="python_recon.methods")}
+    if implementation not in plugins:
+        raise ConfigError(f"no method {implementation!r}{nearest(implementation, [*_BUILT_IN, *plugins])}")
+    return plugins[implementation].load()  # type: ignore[no-any-return]
+
+
+def resolve(name: str, options: Mapping[str, Any]) -> tuple[Method, Section]:
+    """The method behind a preset's name, and its options: the preset's, overridden by those given.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown method, an unknown option (with the nearest known one) or a bad value.
+    """
+    preset = load_preset(name)
+    method = load_method(preset.implementation)
+    merged = {**preset.config.get("options", {}), **options}
+    for key in merged:
+        if key not in method.options.model_fields:
+            raise ConfigError(f"method {name!r} has no option {key!r}{nearest(key, method.options.model_fields)}")
+    try:
+        return method, method.options.model_validate(merged)
+    except ValidationError as error:
+        raise ConfigError(f"options of method {name!r}: {error}") from error
+
+
+def validate(config: Config) -> None:
+    """Check the methods and the options that a configuration names; raises ConfigError."""
+    resolve(config.method, config.options)
+    if config.preview != "none":
+        resolve(config.preview, {})
