@@ -138,6 +138,9 @@ class KSpace:
     """(frame, spoke, readout) float32 density compensation, 0 for padding; None until computed."""
     spoke_mask: Array | None = None
     """(frame, spoke) bool, False where a frame is padded or a spoke was lost; None: all are there."""
+    is_shared: Array | None = None
+    """(frame, spoke) bool, True for spokes borrowed from neighbouring frames (view sharing): only their
+    outer samples count, where the frame's own spokes are too sparse. None: no sharing."""
     spoke_times_s: np.ndarray | None = None
     """(frame, spoke) float64, time of each spoke."""
     times_s: np.ndarray | None = None
@@ -158,6 +161,7 @@ class KSpace:
         _require("trajectory", self.trajectory, (frames, spokes, readout, 2))
         _require("density", self.density, (frames, spokes, readout))
         _require("spoke_mask", self.spoke_mask, (frames, spokes))
+        _require("is_shared", self.is_shared, (frames, spokes))
 
     @property
     def n_frames(self) -> int:
@@ -186,7 +190,7 @@ class KSpace:
         return replace(self, first_frame=self.first_frame + (index.start or 0), **cut)
 
 
-_TENSORS = ("data", "trajectory", "density", "spoke_mask")
+_TENSORS = ("data", "trajectory", "density", "spoke_mask", "is_shared")
 _PER_FRAME = ("spoke_times_s", "times_s", "physiology_s", "frame_states")
 
 
