@@ -21,92 +21,115 @@ from python_recon.errors import ConfigError
 class Section(BaseModel):
     """A part of the configuration: immutable, and strict about its keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class NoiseConfig(Section):
-    prewhiten: bool = Field(True, description="Whiten the coils with the noise scan, where there is one.")
+    """Noise prewhitening."""
+
+    prewhiten: bool = True
+    """Whiten the coils with the noise scan, where there is one."""
 
 
 class TrajectoryConfig(Section):
-    source: Literal["auto", "embedded", "user_float", "header", "configured"] = Field(
-        "auto", description="Where the angles come from; auto takes the first that is there, in this order."
-    )
-    unit: Literal["auto", "cycles_per_fov", "normalised", "per_mm"] = Field(
-        "auto", description="Unit of an embedded trajectory: -N/2..N/2, -0.5..0.5 or 1/mm."
-    )
-    mode: Literal[0, 1, 2, 3] | None = Field(
-        None,
-        description="Gadgetron's angle modes: 0 fixed, 1 fixed and interleaved, 2 golden (111.246 deg), "
-        "3 golden of the half circle (68.754 deg).",
-    )
-    angle_increment_deg: float | None = Field(None, description="Angle between successive spokes.")
-    angle_offset_deg: float = Field(0.0, description="Angle of the first spoke.")
-    user_float_index: int = Field(0, ge=0, le=7, description="Which user_float holds the angle (degrees).")
-    spokes_per_rotation: int | None = Field(None, ge=1, description="Spokes a frame of the fixed modes 0 and 1.")
-    frames_per_rotation: int = Field(1, ge=1, description="Interleaved frames of mode 1.")
-    correct_delay: Literal["auto", "on", "off"] = Field(
-        "auto", description="Gradient-delay correction; auto applies it only where it is significant."
-    )
+    """Where the spokes lie in k-space."""
+
+    source: Literal["auto", "embedded", "user_float", "header", "configured"] = "auto"
+    """Where the angles come from; auto takes the first that is there, in this order."""
+    unit: Literal["auto", "cycles_per_fov", "normalised", "per_mm"] = "auto"
+    """Unit of an embedded trajectory: -N/2..N/2, -0.5..0.5 or 1/mm."""
+    mode: Literal[0, 1, 2, 3] | None = None
+    """Gadgetron's angle modes: 0 fixed, 1 fixed and interleaved, 2 golden (111.246 deg), 3 golden of the
+    half circle (68.754 deg)."""
+    angle_increment_deg: float | None = None
+    """Angle between successive spokes."""
+    angle_offset_deg: float = 0.0
+    """Angle of the first spoke."""
+    user_float_index: int = Field(0, ge=0, le=7)
+    """Which user_float holds the angle in degrees."""
+    spokes_per_rotation: int | None = Field(None, ge=1)
+    """Spokes of a frame in the fixed modes 0 and 1."""
+    frames_per_rotation: int = Field(1, ge=1)
+    """Interleaved frames of mode 1."""
+    correct_delay: Literal["auto", "on", "off"] = "auto"
+    """Gradient-delay correction; auto applies it only where it is significant."""
 
 
 class BinningConfig(Section):
-    by: Literal["auto", "spokes", "repetition", "phase"] = Field(
-        "auto", description="What makes a frame; auto follows the header: phase, else repetition, else spokes."
-    )
-    spokes_per_frame: int | None = Field(None, ge=1, description="Spokes a frame (profiles_per_frame).")
-    step: int | None = Field(
-        None, ge=1, description="Spokes from one frame to the next: less than a frame slides the window."
-    )
-    shared_spokes: int = Field(
-        0, ge=0, description="View sharing: spokes borrowed from before and after the frame, outer k-space only."
-    )
-    minimum_fraction: float = Field(
-        0.5, gt=0, le=1, description="A trailing frame with at least this share of its spokes is kept."
-    )
+    """How readouts become frames."""
+
+    by: Literal["auto", "spokes", "repetition", "phase"] = "auto"
+    """What makes a frame; auto follows the header: phase, else repetition, else spokes."""
+    spokes_per_frame: int | None = Field(None, ge=1)
+    """Spokes of a frame (profiles_per_frame)."""
+    step: int | None = Field(None, ge=1)
+    """Spokes from one frame to the next: fewer than a frame holds makes the window slide."""
+    shared_spokes: int = Field(0, ge=0)
+    """View sharing: spokes borrowed on either side of a frame, for the outer k-space only."""
+    minimum_fraction: float = Field(0.5, gt=0, le=1)
+    """A trailing frame with at least this share of its spokes is kept."""
 
 
 class CoilConfig(Section):
-    virtual: int | None = Field(None, ge=1, description="Virtual coils after compression; None: by energy.")
-    energy: float = Field(0.99, gt=0, le=1, description="Share of the energy that the virtual coils keep.")
-    maximum: int = Field(12, ge=1, description="Most virtual coils when chosen by energy.")
-    maps: Literal["low_resolution", "walsh", "espirit", "nlinv"] = Field(
-        "nlinv", description="Coil-map estimator."
-    )
-    calibration_width: int | None = Field(
-        None, ge=8, description="Width of the calibration region in cycles per FOV; None: from the data."
-    )
+    """Coil compression and coil maps."""
+
+    virtual: int | None = Field(None, ge=1)
+    """Virtual coils after compression; None: by energy."""
+    energy: float = Field(0.99, gt=0, le=1)
+    """Share of the energy that the virtual coils keep."""
+    maximum: int = Field(12, ge=1)
+    """Most virtual coils when they are chosen by energy."""
+    maps: Literal["low_resolution", "walsh", "espirit", "nlinv"] = "nlinv"
+    """Coil-map estimator."""
+    calibration_width: int | None = Field(None, ge=8)
+    """Width of the calibration region in cycles per field of view; None: from the data."""
 
 
 class DensityConfig(Section):
-    method: Literal["ramp", "iterative"] = Field("ramp", description="Density compensation.")
-    iterations: int = Field(10, ge=1, description="Iterations of the iterative estimate (Pipe and Menon).")
+    """Density compensation."""
+
+    method: Literal["ramp", "iterative"] = "ramp"
+    """Analytic ramp, or the fixed point of Pipe and Menon."""
+    iterations: int = Field(10, ge=1)
+    """Iterations of the iterative estimate."""
 
 
 class OutputConfig(Section):
-    dtype: Literal["uint16", "float32", "complex64"] = Field("uint16", description="Pixels sent to the client.")
-    bits: Literal[12, 16] = Field(12, description="Bits used of uint16.")
-    series_description: str = Field("", description="Appended to the series description; default: the method.")
+    """What is sent to the client."""
+
+    dtype: Literal["uint16", "float32", "complex64"] = "uint16"
+    """Type of the pixels."""
+    bits: Literal[12, 16] = 12
+    """Bits used of uint16."""
+    series_description: str = ""
+    """Appended to the series description; empty: the name of the method."""
 
 
 class Config(Section):
     """Everything that can be set."""
 
-    method: str = Field("grasp", description="The method of the final series (see `gadgetron-pisco methods`).")
-    preview: str = Field("gridding", description="The method of the streamed preview, or none.")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: CUDA where there is one.")
-    threads: int | None = Field(None, ge=1, description="CPU threads; None: all cores.")
-    seed: int = Field(0, description="Seed of everything random.")
-    matrix: int | None = Field(None, ge=16, description="Image matrix; None: the header's.")
-    max_recon_seconds: float = Field(600.0, gt=0, description="Time for the method from the last readout on.")
-    max_idle_seconds: float = Field(60.0, gt=0, description="Silence of the peer after which the scan is ended.")
+    method: str = "grasp"
+    """The method of the final series (see `gadgetron-pisco methods`)."""
+    preview: str = "gridding"
+    """The method of the streamed preview, or none."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where methods run; auto takes CUDA where there is one."""
+    threads: int | None = Field(None, ge=1)
+    """CPU threads; None: all cores."""
+    matrix: int | None = Field(None, ge=16)
+    """Image matrix; None: the header's."""
+    max_recon_seconds: float = Field(600.0, gt=0)
+    """Time for the method, from the last readout on."""
+    max_idle_seconds: float = Field(60.0, gt=0)
+    """Silence of the peer after which the scan is ended."""
     noise: NoiseConfig = NoiseConfig()
     trajectory: TrajectoryConfig = TrajectoryConfig()
     binning: BinningConfig = BinningConfig()
     coils: CoilConfig = CoilConfig()
     density: DensityConfig = DensityConfig()
     output: OutputConfig = OutputConfig()
-    options: dict[str, Any] = Field(default_factory=dict, description="Options of the method.")
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Options of the method."""
 
 
 def load_config(*layers: Mapping[str, Any]) -> Config:
@@ -136,11 +159,16 @@ class Preset(Section):
     """A named method with its settings: one YAML file in ``presets``."""
 
     name: str
-    description: str = Field(description="One line for `methods`.")
-    implementation: str = Field(description="Registered method that runs.")
-    reference: str = Field("", description="DOI or arXiv number.")
-    needs: str = Field("", description="What must be installed or given.")
-    config: dict[str, Any] = Field(default_factory=dict, description="Settings, as in a configuration.")
+    description: str
+    """One line for `methods`."""
+    implementation: str
+    """The registered method that runs."""
+    reference: str = ""
+    """DOI or arXiv number."""
+    needs: str = ""
+    """What must be installed or given."""
+    config: dict[str, Any] = Field(default_factory=dict)
+    """Settings, as in a configuration."""
 
 
 def preset_names() -> list[str]:

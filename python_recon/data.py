@@ -155,6 +155,8 @@ class KSpace:
     """Number of the first frame within its series, for k-space that arrives frame by frame."""
     frame_states: np.ndarray | None = None
     """(frame,) int, respiratory state of each frame; None: not sorted."""
+    run: int = 0
+    """Rises where geometry, coil or sample count change in mid-scan: frames of one run fit together."""
 
     def __post_init__(self) -> None:
         frames, _, spokes, readout = self.data.shape
@@ -182,11 +184,12 @@ class KSpace:
 
     def to_torch(self, device: str = "cpu") -> KSpace:
         """The same k-space with Torch tensors on ``device``."""
-        return replace(self, **{name: _tensor(getattr(self, name), device) for name in _TENSORS})
+        moved: dict[str, Any] = {name: _tensor(getattr(self, name), device) for name in _TENSORS}
+        return replace(self, **moved)
 
     def frames(self, index: slice) -> KSpace:
         """A view of some of the frames."""
-        cut = {name: _cut(getattr(self, name), index) for name in (*_TENSORS, *_PER_FRAME)}
+        cut: dict[str, Any] = {name: _cut(getattr(self, name), index) for name in (*_TENSORS, *_PER_FRAME)}
         return replace(self, first_frame=self.first_frame + (index.start or 0), **cut)
 
 

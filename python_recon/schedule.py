@@ -10,8 +10,8 @@ ProgressReport = Callable[[str, float], None]
 """Called with what is being done and the share of it that is done (0..1)."""
 
 
-def _silent(_stage: str, _done: float) -> None:
-    pass
+def silent(_stage: str, _done: float) -> None:
+    """Report nothing."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Budget:
     """How long a method may take, and whom it tells how far it is."""
 
     seconds: float = float("inf")
-    report: ProgressReport = _silent
+    report: ProgressReport = silent
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -29,3 +29,19 @@ class Budget:
     @property
     def is_spent(self) -> bool:
         return self.left_s <= 0
+
+
+@dataclass
+class Steps:
+    """Counts the steps of an iteration, reports them, and ends it when the budget is spent."""
+
+    budget: Budget
+    stage: str
+    planned: int
+    done: int = 0
+
+    def is_last(self, done: int) -> bool:
+        """To be called after every step with the number of finished ones."""
+        self.done = done
+        self.budget.report(self.stage, done / self.planned)
+        return self.budget.is_spent

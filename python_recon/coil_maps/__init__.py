@@ -1,0 +1,69 @@
+"""Coil maps from the undersampled, time-averaged data.
+
+Every estimator sees the spokes of all frames as one radial acquisition of low resolution, and returns maps
+on the full matrix with unit root-sum-of-squares at every pixel: outside the object they are continued from
+within it, not set to zero. A coil without signal gets a zero map.
+
+============== ======================================================= =================================
+low_resolution windowed coil images over their root-sum-of-squares     for the first preview
+walsh          principal component of the local coil covariance        doi:10.1002/(SICI)1522-2594(200005)43:5<682::AID-MRM10>3.0.CO;2-G
+espirit        eigenvectors of the calibration matrix's signal space    doi:10.1002/mrm.24751
+nlinv          image and maps jointly, regularised nonlinear inversion  doi:10.1002/mrm.21691
+============== ======================================================= =================================
+"""  # noqa: E501
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+
+from python_recon.config import CoilConfig
+from python_recon.data import Array, CoilMaps, KSpace
+from python_recon.errors import DataError
+
+_log = logging.getLogger(__name__)
+
+
+def estimate(kspace: KSpace, config: CoilConfig) -> CoilMaps:
+    """Coil maps of a slice by the estimator that ``config.maps`` names.
+
+    Parameters
+    ----------
+    kspace
+        One or many frames, NumPy arrays or Torch tensors; the density is not used.
+    config
+        The estimator and the width of its calibration region.
+
+    Returns
+    -------
+        Maps (coil, y, x) of the same library and on the same device as the k-space.
+
+    Raises
+    ------
+    DataError
+        If no spoke holds a signal within the calibration region, or the maps are not finite.
+    """
+    import torch
+
+    from python_recon.coil_maps.calibration import calibrate
+
+    name = config.maps
+    estimator = importlib.import_module(f"python_recon.coil_maps.{name}")
+    calibration = calibrate(kspace, estimator.REGION, config.calibration_width)
+    if kspace.n_coils == 1:
+        return CoilMaps(_like(torch.ones(1, *kspace.matrix).to(calibration.samples), kspace.data), name)
+    with torch.no_grad():
+        maps = estimator.maps(calibration, kspace.matrix)
+    if not maps.isfinite().all():
+        raise DataError(f"coil maps by {name!r} are not finite; try another estimator (coils.maps)")
+    silent = calibration.silent_coils()
+    if silent:
+        _log.warning("coils %s hold no signal, their maps are zero", silent)
+        maps[silent] = 0
+    return CoilMaps(_like(maps, kspace.data), name)
+
+
+def _like(maps: Array, model: Array) -> Array:
+    is_torch = "torch" in sys.modules and isinstance(model, sys.modules["torch"].Tensor)
+    return maps if is_torch else maps.numpy()

@@ -76,7 +76,8 @@ def resolve(name: str, options: Mapping[str, Any]) -> tuple[Method, Section]:
     merged = {**preset.config.get("options", {}), **options}
     for key in merged:
         if key not in method.options.model_fields:
-            raise ConfigError(f"method {name!r} has no option {key!r}{nearest(key, method.options.model_fields)}")
+            hint = nearest(key, method.options.model_fields)
+            raise ConfigError(f"method {name!r} has no option {key!r}{hint}")
     try:
         return method, method.options.model_validate(merged)
     except ValidationError as error:

@@ -1,0 +1,125 @@
+"""The first of two stages: acquisitions in, recon data out.
+
+The readouts are whitened and located; each frame becomes one RECON_DATA message, so that gadgets which
+work on whole frames can stand between this one and :mod:`gadgets.recon_data`. Gadgetron starts it as
+``python -m gadgetron PORT gadgets.accumulate accumulate``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from gadgets.guard import run_gadget
+
+if TYPE_CHECKING:
+    import ismrmrd
+
+    from gadgets.messages import ReconData, SamplingDescription
+    from gadgets.readouts import ReadoutStream
+    from python_recon.config import Config
+    from python_recon.data import Readout, Scan
+
+
+def accumulate(connection: Any) -> None:
+    """Accumulate the scan that a ``gadgetron.external.Connection`` brings."""
+    run_gadget(connection, frames)
+
+
+def frames(stream: ReadoutStream, config: Config) -> Iterator[ReconData]:
+    """One message a frame: whitened samples, trajectory in -0.5..0.5, headers.
+
+    A frame holds ``binning.spokes_per_frame`` readouts of one slice, contrast and set; without that number,
+    those of one repetition and phase. Windows that overlap are cut by the next stage.
+
+    Raises
+    ------
+    ReconError
+        Where readouts cannot be located.
+    """
+    from python_recon.chain import prepare_readouts
+
+    located = prepare_readouts(stream, stream.scan, config)
+    for group in _grouped(located, config.binning.spokes_per_frame):
+        yield recon_data_from(group, stream.scan, stream.measurement_uid)
+
+
+def _grouped(readouts: Iterable[Readout], spokes_per_frame: int | None) -> Iterator[list[Readout]]:
+    groups: dict[tuple[int, int, int], list[Readout]] = {}
+    for readout in readouts:
+        counters = readout.counters
+        group = groups.setdefault((counters.slice, counters.contrast, counters.set), [])
+        if group and _ends(group, readout, spokes_per_frame):
+            yield group.copy()
+            group.clear()
+        group.append(readout)
+        if len(group) == spokes_per_frame:
+            yield group.copy()
+            group.clear()
+    yield from (group for group in groups.values() if group)
+
+
+def _ends(group: Sequence[Readout], readout: Readout, spokes_per_frame: int | None) -> bool:
+    first, new = group[0].counters, readout.counters
+    is_next = spokes_per_frame is None and (first.repetition, first.phase) != (new.repetition, new.phase)
+    return is_next or group[0].data.shape != readout.data.shape
+
+
+def recon_data_from(readouts: Sequence[Readout], scan: Scan, measurement_uid: int) -> ReconData:
+    """Located readouts of equal shape as the one buffer of a message."""
+    import numpy as np
+
+    from gadgets.messages import ReconBit, ReconBuffer, ReconData
+    from python_recon.acquisition.trajectory import spoke_extent
+
+    data = np.stack([readout.data.T for readout in readouts], axis=1)
+    located = np.stack([readout.trajectory for readout in readouts], axis=1) / np.array(spoke_extent(scan))
+    headers = np.empty((len(readouts), 1, 1, 1, 1), object)
+    for line, readout in enumerate(readouts):
+        headers[line, 0, 0, 0, 0] = _header(readout, measurement_uid)
+    buffer = ReconBuffer(
+        data=data[:, :, None, :, None, None, None],
+        headers=headers,
+        trajectory=np.moveaxis(located, -1, 0)[:, :, :, None, None, None, None].astype(np.float32),
+        sampling=_sampling(scan, readouts[0], len(readouts)),
+    )
+    return ReconData((ReconBit(buffer),))
+
+
+def _header(readout: Readout, measurement_uid: int) -> ismrmrd.AcquisitionHeader:
+    import ismrmrd
+
+    from gadgets.readouts import TICK_S
+
+    head = ismrmrd.AcquisitionHeader()
+    head.version, head.measurement_uid, head.scan_counter = 1, measurement_uid, readout.scan_counter
+    head.acquisition_time_stamp = round(readout.time_s / TICK_S)
+    head.physiology_time_stamp = tuple(round(time / TICK_S) for time in readout.physiology_s)
+    head.number_of_samples, head.center_sample = readout.n_samples, readout.center_sample
+    head.available_channels = head.active_channels = readout.n_coils
+    head.trajectory_dimensions = 2
+    head.sample_time_us = readout.sample_time_us
+    head.user_float = readout.user_float or (0.0,) * 8
+    geometry = readout.geometry
+    head.position, head.patient_table_position = geometry.position_mm, geometry.table_position_mm
+    head.read_dir, head.phase_dir, head.slice_dir = geometry.read_dir, geometry.phase_dir, geometry.slice_dir
+    for name, value in vars(readout.counters).items():
+        setattr(head.idx, name, value)
+    return head
+
+
+def _sampling(scan: Scan, first: Readout, n_readouts: int) -> SamplingDescription:
+    from gadgets.messages import SamplingDescription, SamplingLimit
+
+    (encoded_y, encoded_x), (recon_y, recon_x) = scan.encoded_matrix, scan.matrix
+    return SamplingDescription(
+        encoded_fov=scan.encoded_field_of_view_mm,
+        recon_fov=scan.field_of_view_mm,
+        encoded_matrix=(encoded_x, encoded_y, 1),
+        recon_matrix=(recon_x, recon_y, 1),
+        sampling_limits=(
+            SamplingLimit(0, first.center_sample, first.n_samples - 1),
+            SamplingLimit(0, n_readouts // 2, n_readouts - 1),
+            SamplingLimit(0, 0, 0),
+        ),
+    )

@@ -1,0 +1,65 @@
+"""The command line: ``gadgetron-pisco``."""
+
+from __future__ import annotations
+
+import logging
+from importlib.metadata import version
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from gadgets.cli import configuration, files, installation, replaying
+from gadgets.cli.console import errors, output
+from python_recon.errors import ReconError
+
+
+class _Commands(TyperGroup):
+    """Turns the errors that the project foresees into one message and exit status 1."""
+
+    def invoke(self, ctx: typer.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ReconError as error:
+            if ctx.params.get("debug"):
+                raise
+            errors.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+            raise typer.Exit(1) from error
+
+
+app = typer.Typer(
+    cls=_Commands,
+    name="gadgetron-pisco",
+    help="Reconstruct radial MRI as Gadgetron does: simulate, replay, inspect and compare scans.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for _command in (files.simulate, replaying.replay, installation.methods, files.info, installation.doctor):
+    app.command()(_command)
+app.add_typer(configuration.app, name="config")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        output.print(f"gadgetron-pisco {version('gadgetron-pisco')}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Log everything; show tracebacks.")] = False,
+) -> None:
+    level = logging.DEBUG if debug else logging.INFO if verbose else logging.WARNING
+    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", force=True)
+    for chatty in ("matplotlib", "PIL", "h5py"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

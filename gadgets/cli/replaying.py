@@ -1,0 +1,79 @@
+"""``replay``: a scan through the gadgets of a configuration, or through a server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gadgets.cli.console import parse_settings
+from gadgets.cli.replay_job import Job, run
+from gadgets.pump import Timeouts
+
+
+def replay(
+    scan: Annotated[Path | None, typer.Option("--file", "-f", help="ISMRMRD file with the scan.")] = None,
+    config: Annotated[
+        str | None,
+        typer.Option(
+            "--config", "-c", help="A file or an installed name; with -a or -p the server's own name."
+        ),
+    ] = None,
+    local_config: Annotated[
+        Path | None, typer.Option("--local-config", "-C", help="A file, whose text is sent to a server.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="ISMRMRD file for the images.")
+    ] = None,
+    group: Annotated[str, typer.Option("--in-group", "-g", help="Group of the scan.")] = "dataset",
+    out_group: Annotated[str, typer.Option("--out-group", "-G", help="Group of the images.")] = "dataset",
+    address: Annotated[
+        str | None, typer.Option("--address", "-a", help="Server (with -p: localhost).")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", "-p", min=1, max=65535, help="Its port (with -a: 9002).")
+    ] = None,
+    loops: Annotated[
+        int, typer.Option("--loops", "-l", min=1, help="Times to send; images in GROUP, GROUP_2, ...")
+    ] = 1,
+    timeout: Annotated[
+        float,
+        typer.Option("--timeout", "-t", min=0.1, help="Seconds without any traffic until it is given up."),
+    ] = Timeouts.idle_s,
+    use_stdin: Annotated[bool, typer.Option("--stdin", help="Read the scan as an MRD stream.")] = False,
+    use_stdout: Annotated[bool, typer.Option("--stdout", help="Write the images as an MRD stream.")] = False,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value overrides a property; repeatable.")
+    ] = None,
+    preview: Annotated[Path | None, typer.Option("--preview", help="Folder for PNG and GIF files.")] = None,
+    report: Annotated[Path | None, typer.Option("--report", help="HTML file for the report.")] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the output where it exists.")
+    ] = False,
+) -> None:
+    """Send a scan through the gadgets of a configuration, as Gadgetron would, and keep the images.
+
+    Without -a and -p the gadgets run here, each in a process of its own; with them a Gadgetron or MRD
+    server runs the configuration. The exit status is 0 only when images came and no error did.
+    """
+    has_server = address is not None or port is not None
+    run(
+        Job(
+            scan=scan,
+            config=config,
+            local_config=local_config,
+            output=output,
+            group=group,
+            out_group=out_group,
+            server=(address or "localhost", port or 9002) if has_server else None,
+            loops=loops,
+            timeouts=Timeouts(idle_s=timeout),
+            use_stdin=use_stdin,
+            use_stdout=use_stdout,
+            settings=parse_settings(settings or []),
+            preview=preview,
+            report=report,
+            overwrite=overwrite,
+        )
+    )

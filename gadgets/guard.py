@@ -1,0 +1,56 @@
+"""The edge of every gadget: a scan ends in images or in one error that reaches the client.
+
+Gadgetron imports a gadget when its connection is open already, and does not hear of a failure there.
+This module and those that hold the gadgets therefore import nothing heavy; what they need is imported
+inside the guard.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from gadgets.readouts import ReadoutStream
+    from python_recon.config import Config
+
+Stage: TypeAlias = "Callable[[ReadoutStream, Config], Iterator[Any]]"
+"""Turns the readouts of a scan into the items that are sent back."""
+
+_ERROR = 8
+_DRAIN_SECONDS = 30.0
+_log = logging.getLogger(__name__)
+
+
+def run_gadget(connection: Any, stage: Stage) -> None:
+    """Serve one scan over a ``gadgetron.external.Connection``, which closes the stream afterwards."""
+    try:
+        from gadgets.scan import serve_scan
+        from gadgets.wire import Wire
+
+        wire = Wire.from_gadgetron(connection)
+    except Exception as error:
+        _log.exception("the gadget could not start")
+        _report_bare(
+            connection.socket.socket, f"the gadget could not start: {error!r}; is it fully installed?"
+        )
+        return
+    serve_scan(wire, connection.header, connection.config, stage)
+
+
+def _report_bare(sock: socket.socket, text: str) -> None:
+    """Send an error with nothing but the standard library, and let the host finish what it is sending."""
+    encoded = text.encode()
+    deadline = time.monotonic() + _DRAIN_SECONDS
+    try:
+        sock.settimeout(_DRAIN_SECONDS)
+        sock.sendall(struct.pack("<HQ", _ERROR, len(encoded)) + encoded)
+        sock.settimeout(1.0)
+        while sock.recv(1 << 16) and time.monotonic() < deadline:
+            pass
+    except OSError as error:
+        _log.info("stopped listening: %s", error)

@@ -1,0 +1,149 @@
+"""Replays a scan through gadgets or a server and keeps the images that come back."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import ismrmrd
+
+from gadgets.messages import Text
+from gadgets.pump import Peer, exchange
+from gadgets.wire import Item, Session, Wire
+from python_recon.errors import ReconError, StreamError
+from python_recon.schedule import ProgressReport
+
+_log = logging.getLogger(__name__)
+
+
+class Source(Protocol):
+    """Where a scan comes from."""
+
+    @property
+    def header_xml(self) -> str: ...
+
+    @property
+    def n_items(self) -> int | None:
+        """How many items there will be; None where nobody knows."""
+
+    def items(self) -> Iterator[Item]:
+        """The scan's items in order."""
+
+    def stop(self) -> None:
+        """End :meth:`items`, even while it waits."""
+
+
+class PipeSource:
+    """A scan that a wire brings: configuration (if any), header, items, CLOSE.
+
+    Raises
+    ------
+    StreamError
+        When the stream does not start as a scan does.
+    """
+
+    n_items: int | None = None
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self.session: Session = wire.receive_session()
+
+    @property
+    def header_xml(self) -> str:
+        return str(ismrmrd.xsd.ToXML(self.session.header))
+
+    def items(self) -> Iterator[Item]:
+        return iter(self._wire)
+
+    def stop(self) -> None:
+        self._wire.abort()
+
+
+@dataclass
+class Outcome:
+    """What a replay gave."""
+
+    n_images: int = 0
+    seconds: float = 0.0
+    first_image_s: float | None = None
+    """From the start to the first image."""
+    others: Counter[str] = field(default_factory=Counter)
+    """What else came back, by kind."""
+    error: ReconError | None = None
+    """What ended the replay early, or left it without images."""
+
+
+def replay(
+    source: Source,
+    peers: Sequence[Peer],
+    keep: Callable[[ismrmrd.Image], None],
+    idle_s: float,
+    report: ProgressReport,
+) -> Outcome:
+    """Send a scan through ``peers`` and hand every image that comes back to ``keep``.
+
+    Errors of the gadgets and of the stream end up in the outcome: the images that came before are good.
+    """
+    outcome, started = Outcome(), time.monotonic()
+    try:
+        for item in exchange(peers, _counted(source, outcome, report), idle_s, source.stop):
+            if isinstance(item, ismrmrd.Image):
+                outcome.first_image_s = outcome.first_image_s or time.monotonic() - started
+                keep(item)
+                outcome.n_images += 1
+            elif isinstance(item, Text):
+                _log.info("%s says: %s", peers[-1].name, item)
+            else:
+                outcome.others[type(item).__name__] += 1
+        if not outcome.n_images:
+            raise StreamError(_without_images(outcome))
+    except ReconError as error:
+        outcome.error = error
+    outcome.seconds = time.monotonic() - started
+    return outcome
+
+
+@contextmanager
+def collected_warnings() -> Iterator[list[str]]:
+    """The warnings that are logged within the block, each once."""
+    collector = _Collector(logging.WARNING)
+    root = logging.getLogger()
+    root.addHandler(collector)
+    try:
+        yield collector.texts
+    finally:
+        root.removeHandler(collector)
+
+
+class _Collector(logging.Handler):
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if text not in self.texts:
+            self.texts.append(text)
+
+
+def _counted(source: Source, outcome: Outcome, report: ProgressReport) -> Iterator[Item]:
+    total = source.n_items
+    number = 0
+    for number, item in enumerate(source.items(), 1):
+        yield item
+        if number % 16 == 0:
+            of_total = f" of {total}" if total else ""
+            report(f"sent {number}{of_total}, images {outcome.n_images}", number / total if total else 0.0)
+    report(f"sent all {number}, waiting for the images", 1.0)
+
+
+def _without_images(outcome: Outcome) -> str:
+    if not outcome.others:
+        return "no images came back, and no error; does the configuration reconstruct this kind of scan?"
+    found = ", ".join(f"{count} {kind}" for kind, count in outcome.others.items())
+    return f"no images came back, but {found}; the configuration lacks the gadget that makes the images"

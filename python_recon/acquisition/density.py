@@ -1,0 +1,150 @@
+"""Density compensation: the area of k-space, (cycles/FOV)^2, that each sample stands for."""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import replace
+
+import numpy as np
+
+from python_recon.config import DensityConfig
+from python_recon.data import Array, KSpace
+from python_recon.operators.nufft import Nufft
+
+
+def fill_density(kspace: KSpace, config: DensityConfig) -> KSpace:
+    """The k-space with its density filled in, on the device it came from."""
+    if config.method == "ramp":
+        return replace(kspace, density=ramp_density(kspace))
+    return replace(kspace, density=iterative_density(kspace, config.iterations))
+
+
+def ramp_density(kspace: KSpace) -> Array:
+    """Analytic density (frame, spoke, readout) of radial spokes.
+
+    A ring of radius k and width dk is divided among the spokes by the angles that are nearest to each:
+    for n spokes at equal angles a sample gets pi k dk / n, and at the centre its share of a disc. Padding
+    gets 0. Borrowed spokes count only beyond n / pi, up to which the n spokes of the frame itself lie
+    densely enough (Nyquist); there they share the rings with the frame's own.
+    """
+    trajectory = _to_numpy(kspace.trajectory).astype(np.float64)
+    is_there = _flags(kspace.spoke_mask, kspace, value=True)
+    is_shared = _flags(kspace.is_shared, kspace, value=False) & is_there
+    frames = zip(trajectory, is_there & ~is_shared, is_shared, strict=True)
+    density = np.stack([_frame_density(*frame) for frame in frames]).astype(np.float32)
+    return _like(density, kspace.trajectory)
+
+
+def iterative_density(kspace: KSpace, iterations: int) -> Array:
+    """Density (frame, spoke, readout) for which the weighted samples blur to 1 everywhere.
+
+    Repeats w <- w / (C * w), C being the point-spread kernel over twice the field of view, tapered so that
+    it has no negative lobes (Pipe and Menon,
+    doi 10.1002/(SICI)1522-2594(199901)41:1<179::AID-MRM25>3.0.CO;2-V). Starts from the ramp, and keeps
+    its zeros.
+    """
+    density = ramp_density(kspace)
+    matrix = (2 * kspace.matrix[0], 2 * kspace.matrix[1])
+    # On a matrix and a field of view of twice the size every k counts twice as many cycles.
+    nufft = Nufft(2 * kspace.trajectory, matrix)
+    taper = _like(_autocorrelated_disc(matrix), density)
+    # Four times the area, so that a sample of a full Cartesian grid gets weight 1.
+    scale = 4.0
+    for _ in range(iterations):
+        blurred = nufft.forward(taper * nufft.adjoint(density[:, None] + 0j))[:, 0].real * scale
+        density = density / blurred.clip(min=1e-6)
+    return density
+
+
+def _frame_density(trajectory: np.ndarray, is_own: np.ndarray, is_shared: np.ndarray) -> np.ndarray:
+    radius = np.linalg.norm(trajectory, axis=-1)
+    shares = _ring_shares(trajectory, radius, is_own)
+    if is_shared.any():
+        is_dense = radius <= is_own.sum() / math.pi
+        shares = np.where(is_dense, shares, _ring_shares(trajectory, radius, is_own | is_shared))
+    density: np.ndarray = _ring_areas(radius, _widths(trajectory)) * shares
+    return density
+
+
+def _widths(trajectory: np.ndarray) -> np.ndarray:
+    """Length (spoke, readout) of spoke that each sample stands for."""
+    gaps = np.linalg.norm(np.diff(trajectory, axis=1), axis=-1)
+    widths: np.ndarray = (np.pad(gaps, ((0, 0), (1, 0)), "edge") + np.pad(gaps, ((0, 0), (0, 1)), "edge")) / 2
+    return widths
+
+
+def _ring_areas(radius: np.ndarray, width: np.ndarray) -> np.ndarray:
+    """Area of the full ring at each sample: the integral of 2 pi |k| over its width."""
+    half = width / 2
+    areas: np.ndarray = np.where(
+        radius >= half, 2 * np.pi * radius * width, 2 * np.pi * (radius**2 + half**2)
+    )
+    return areas
+
+
+def _ring_shares(trajectory: np.ndarray, radius: np.ndarray, is_used: np.ndarray) -> np.ndarray:
+    """Share (spoke, readout) that each sample has of the ring through it; 0 for spokes that are not used.
+
+    The ring is divided among the half spokes that reach it. The halves of partial echoes end at different
+    radii, and beyond the end of the short ones the long ones share the ring alone.
+    """
+    ends = trajectory[:, [0, -1]]
+    angle, reach = np.arctan2(ends[..., 1], ends[..., 0]), np.where(is_used[:, None], radius[:, [0, -1]], 0)
+    along = np.einsum("srd,sd->sr", trajectory, ends[:, 1] - ends[:, 0])
+    half = (along >= 0).astype(int)
+    # An even number of samples makes one half longer by one sample: no reason to leave the other out.
+    tolerance = 1.5 * np.abs(np.diff(radius, axis=1)).max(initial=0.0)
+    shares = np.zeros_like(radius)
+    inner = -1.0
+    for outer in _levels(reach[is_used], tolerance):
+        halves = np.zeros_like(reach)
+        halves[reach >= outer - tolerance] = _angular_shares(angle[reach >= outer - tolerance])
+        is_inside = (radius > inner) & (radius <= outer + tolerance) & is_used[:, None]
+        shares = np.where(is_inside, np.take_along_axis(halves, half, axis=1), shares)
+        inner = outer + tolerance
+    return shares
+
+
+def _levels(reach: np.ndarray, tolerance: float) -> np.ndarray:
+    """The different radii at which half spokes end, rising."""
+    ordered = np.sort(reach.ravel())
+    levels: np.ndarray = ordered[np.diff(ordered, append=np.inf) > tolerance]
+    return levels
+
+
+def _angular_shares(angles: np.ndarray) -> np.ndarray:
+    """Share of the circle that is nearest to each angle; at most twice the mean, so that no gap counts."""
+    order = np.argsort(angles)
+    gaps = np.diff(angles[order], append=angles[order[0]] + 2 * np.pi) / (2 * np.pi)
+    shares = np.empty(len(angles))
+    shares[order] = (gaps + np.roll(gaps, 1)) / 2
+    return shares.clip(max=2 / len(angles))
+
+
+def _autocorrelated_disc(matrix: tuple[int, int]) -> np.ndarray:
+    """Taper (y, x) whose transform is the squared transform of an ellipse of half the matrix; 1 at 0."""
+    y, x = (((np.arange(n) - n // 2) / (n / 2)) for n in matrix)
+    distance = np.minimum(np.hypot(y[:, None], x), 1.0)
+    overlap = 2 / np.pi * (np.arccos(distance) - distance * np.sqrt(1 - distance**2))
+    taper: np.ndarray = overlap.astype(np.float32)
+    return taper
+
+
+def _flags(flags: Array | None, kspace: KSpace, *, value: bool) -> np.ndarray:
+    if flags is None:
+        return np.full((kspace.n_frames, kspace.n_spokes), value)
+    return _to_numpy(flags)
+
+
+def _to_numpy(array: Array) -> np.ndarray:
+    values: np.ndarray = array.detach().cpu().numpy() if _is_torch(array) else array
+    return values
+
+
+def _like(array: np.ndarray, model: Array) -> Array:
+    return sys.modules["torch"].as_tensor(array, device=model.device) if _is_torch(model) else array
+
+
+def _is_torch(array: Array) -> bool:
+    return "torch" in sys.modules and isinstance(array, sys.modules["torch"].Tensor)

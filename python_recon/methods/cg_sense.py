@@ -1,0 +1,44 @@
+"""Iterative SENSE, frame by frame.
+
+Minimises ``|W^1/2 (F S x - y)|^2 + regularisation |x|^2`` for every frame by conjugate gradients on the
+normal equations, started from zero, with the Toeplitz form of the normal operator. Stopping early
+regularises as well. Pruessmann et al., doi:10.1002/mrm.1241; the weights are those of ``data_weights``.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from python_recon.config import Section
+from python_recon.data import CoilMaps, KSpace
+from python_recon.methods.registry import Method, Reconstruction
+from python_recon.methods.sense_problem import SenseProblem
+from python_recon.operators.toeplitz import SenseGram
+from python_recon.schedule import Budget, Steps
+from python_recon.solvers.cg import conjugate_gradient
+
+
+class CgSenseOptions(Section):
+    """Options of ``cg_sense``."""
+
+    iterations: int = Field(10, ge=1)
+    """Conjugate-gradient iterations."""
+    regularisation: float = Field(0.01, ge=0)
+    """Weight of |x|^2; the normal operator has eigenvalues of up to about 1."""
+
+
+def run(kspace: KSpace, maps: CoilMaps, options: CgSenseOptions, budget: Budget) -> Reconstruction:
+    """Images of every frame; stops at the deadline with what it has."""
+    problem = SenseProblem.from_kspace(kspace, maps)
+    gram = SenseGram(problem.kernels, problem.maps)
+    steps = Steps(budget, "cg_sense", options.iterations)
+    images = conjugate_gradient(
+        lambda x: gram(x) + options.regularisation * x,
+        problem.right_side,
+        steps.planned,
+        after_step=steps.is_last,
+    )
+    return Reconstruction(images, {"iterations": steps.done})
+
+
+METHOD = Method(run, CgSenseOptions)

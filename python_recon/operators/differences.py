@@ -1,0 +1,76 @@
+"""Differences between frames, and the proximal map of their absolute sum."""
+
+from __future__ import annotations
+
+import torch
+
+_WORKING_SET_BYTES = {"cpu": 1_000_000, "cuda": 256_000_000}
+
+
+def neighbour_differences(n_frames: int, is_periodic: bool = False) -> torch.Tensor:
+    """Matrix (difference, frame) of the differences between successive frames.
+
+    A periodic series has one row more: the first frame follows the last.
+    """
+    frames = torch.eye(n_frames)
+    differences = frames.roll(-1, 0) - frames
+    return differences if is_periodic else differences[:-1]
+
+
+class TotalVariation:
+    """Proximal map of ``weight * sum |D x|`` for a complex series x and differences D between frames.
+
+    Solved by the alternating direction method of multipliers, whose linear step is a product with a small
+    dense matrix, all pixels at once. Its state is kept between calls: within an outer iteration whose
+    steps shrink, a few inner steps are enough (Boyd et al., doi:10.1561/2200000016).
+
+    Parameters
+    ----------
+    differences
+        (difference, frame) real matrix; rows may be scaled to weigh them.
+    steps
+        Inner steps a call.
+    penalty
+        Of the splitting; changes the speed of convergence, not the result.
+    """
+
+    def __init__(self, differences: torch.Tensor, steps: int = 4, penalty: float = 3.0) -> None:
+        n_frames = differences.shape[1]
+        normal = torch.eye(n_frames, device=differences.device) + penalty * differences.T @ differences
+        self._solve = torch.linalg.inv(normal)
+        self._solve_differences = penalty * self._solve @ differences.T
+        self._differences, self._steps, self._penalty = differences, steps, penalty
+        self._state: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    def prox(self, series: torch.Tensor, weight: torch.Tensor | float) -> torch.Tensor:
+        """``argmin_x |x - series|^2 / 2 + weight * sum |D x|`` for (frame, y, x), nearly."""
+        flat = torch.view_as_real(series).flatten(1)
+        if self._state is None:
+            split = self._differences @ flat
+            self._state = split, torch.zeros_like(split)
+        result = torch.empty_like(flat)
+        step = max(2, _WORKING_SET_BYTES[series.device.type] // (8 * len(flat)) * 2)
+        for start in range(0, flat.shape[1], step):
+            columns = slice(start, start + step)
+            split, dual = (part[:, columns] for part in self._state)
+            result[:, columns] = self._solve_columns(flat[:, columns], split, dual, weight)
+        return torch.view_as_complex(result.reshape(*series.shape, 2))
+
+    def _solve_columns(
+        self, series: torch.Tensor, split: torch.Tensor, dual: torch.Tensor, weight: torch.Tensor | float
+    ) -> torch.Tensor:
+        """Run the steps on some pixels; ``split`` and ``dual`` are brought up to date in place."""
+        fixed = self._solve @ series
+        for _ in range(self._steps):
+            solution = fixed + self._solve_differences @ (split - dual)
+            wanted = self._differences @ solution + dual
+            split.copy_(_shrink(wanted, weight / self._penalty))
+            torch.sub(wanted, split, out=dual)
+        return solution
+
+
+def _shrink(pairs: torch.Tensor, threshold: torch.Tensor | float) -> torch.Tensor:
+    """Shorten complex numbers, stored as neighbouring real columns, by ``threshold``."""
+    numbers = pairs.unflatten(1, (-1, 2))  # type: ignore[no-untyped-call]
+    length = torch.linalg.vector_norm(numbers, dim=-1, keepdim=True)
+    return (numbers * (1 - threshold / length.clamp_min(1e-30)).clamp_min(0)).flatten(1)  # type: ignore[no-any-return]

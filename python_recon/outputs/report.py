@@ -1,0 +1,193 @@
+"""One HTML page that holds a whole reconstruction: images, warnings, times, settings. It opens offline."""
+
+from __future__ import annotations
+
+import base64
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from jinja2 import Environment, PackageLoader
+
+from python_recon.data import ImageSeries
+from python_recon.outputs.grey import display_size, window_of
+from python_recon.outputs.series import evenly_taken, frame_interval_s, join_series, liveliest_point, title
+
+PIXEL_BUDGET_BYTES = 12 * 2**20
+"""Pixels of all series together, before base64: longer series are shown with fewer frames."""
+
+FULL_SCALE = 65535
+_PACKAGES = ("gadgetron-pisco", "numpy", "scipy", "finufft", "torch", "ismrmrd", "gadgetron")
+
+
+def write_report(
+    path: Path,
+    series: Sequence[ImageSeries],
+    *,
+    scan: Mapping[str, str],
+    config: Mapping[str, Any],
+    warnings: Sequence[str],
+    timing: Mapping[str, float],
+) -> Path:
+    """Write the report; it needs no network and no other file.
+
+    Parameters
+    ----------
+    path
+        The HTML file. It is overwritten.
+    series
+        Whole series or pieces of them, in any order.
+    scan
+        Facts about the measurement, by the name a reader should see; ``Protocol`` becomes the heading.
+    config
+        The configuration that ran, shown as YAML.
+    warnings
+        What the reader must know before looking at the images.
+    timing
+        Seconds by stage.
+    """
+    joined = join_series(series)
+    budget = PIXEL_BUDGET_BYTES // max(1, len(joined))
+    page = _template().render(
+        heading=scan.get("Protocol") or "Radial reconstruction",
+        created=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S %Z"),
+        warnings=warnings,
+        scan=scan,
+        viewers=[_viewer(each, budget) for each in joined],
+        timing=_timing_rows(timing),
+        versions=_versions(),
+        config=yaml.safe_dump(json.loads(json.dumps(config, default=str)), sort_keys=False),
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def _template() -> Any:
+    environment = Environment(
+        loader=PackageLoader("python_recon.outputs"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template("report.html")
+
+
+def _viewer(series: ImageSeries, budget_bytes: int) -> dict[str, Any]:
+    height, width = series.images.shape[1:]
+    shown = evenly_taken(series.n_frames, max(1, budget_bytes // (2 * height * width)))
+    pixels, unit = quantise(series.images[shown])
+    size_y, size_x = display_size(series, 256)
+    return {
+        "title": title(series),
+        "series_index": series.series_index,
+        "comment": series.comment,
+        "n_frames": len(shown),
+        "ratio": round(size_x / size_y, 4),
+        "edges": _edge_letters(series),
+        "facts": _facts(series, len(shown)),
+        "numbers": _numbers(series, shown, unit),
+        "pixels": base64.b64encode(pixels.astype("<u2").tobytes()).decode("ascii"),
+    }
+
+
+def quantise(images: np.ndarray) -> tuple[np.ndarray, float]:
+    """Magnitude as uint16 and the magnitude of one step; the brightest finite voxel is 65535."""
+    magnitude = np.nan_to_num(np.abs(images), nan=0.0, posinf=0.0)
+    unit = float(magnitude.max(initial=0.0)) / FULL_SCALE or 1.0
+    return np.round(magnitude / unit).astype(np.uint16), unit
+
+
+def _numbers(series: ImageSeries, shown: np.ndarray, unit: float) -> dict[str, Any]:
+    """What the script of the page needs to draw a series; lengths in pixels, magnitudes in steps."""
+    height, width = series.images.shape[1:]
+    window = window_of(series.images)
+    y, x = liveliest_point(series.images)
+    interval_s = (frame_interval_s(series) or 0.1) * (series.n_frames / len(shown))
+    return {
+        "frames": len(shown),
+        "height": height,
+        "width": width,
+        "y": y,
+        "x": x,
+        "unit": unit,
+        "window": {"level": window.centre / unit, "width": window.width / unit},
+        "interval_ms": float(np.clip(interval_s * 1000, 20, 2000)),
+        "times": _times(series, shown),
+        "numbers": (shown + series.first_frame).tolist(),
+    }
+
+
+def _times(series: ImageSeries, shown: np.ndarray) -> list[float] | None:
+    # JSON has no word for what is not a number, so times are given only if all are known.
+    if series.times_s is None or not np.isfinite(series.times_s).all():
+        return None
+    return [float(time) for time in series.times_s[shown] - series.times_s[0]]
+
+
+def _facts(series: ImageSeries, n_shown: int) -> dict[str, str]:
+    height, width = series.images.shape[1:]
+    facts = {"Frames": str(series.n_frames), "Matrix (x × y)": f"{width} × {height}"}
+    if n_shown < series.n_frames:
+        facts["Frames"] += f", {n_shown} of them shown here, evenly taken, to keep this file small"
+    size_x, size_y, size_z = series.geometry.field_of_view_mm
+    if size_x > 0 and size_y > 0:
+        facts["Field of view"] = f"{size_x:.4g} × {size_y:.4g} × {size_z:.4g} mm"
+        facts["Pixel"] = f"{size_x / width:.3g} × {size_y / height:.3g} mm"
+    interval_s = frame_interval_s(series)
+    if interval_s is not None:
+        facts["Time between frames"] = f"{interval_s * 1000:.4g} ms"
+    position = ", ".join(f"{value:.4g}" for value in series.geometry.position_mm)
+    return facts | {"Position (L, P, S)": f"{position} mm"} | _flat(series.details)
+
+
+def _flat(details: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for key, value in details.items():
+        name = f"{prefix}{key}".replace("_", " ")
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{name}: ")
+        elif np.size(value) <= 8:
+            flat[name] = _short(value)
+        else:
+            flat[name] = f"{np.size(value)} values, last {_short(np.ravel(value)[-1])}"
+    return flat
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, (float, np.floating)) else str(value)
+
+
+def _edge_letters(series: ImageSeries) -> dict[str, str]:
+    """Patient directions at the edges of the image, as on a radiologist's screen."""
+    right, bottom = series.geometry.read_dir, series.geometry.phase_dir
+    left, top = (tuple(-part for part in direction) for direction in (right, bottom))
+    ends = {"left": left, "right": right, "top": top, "bottom": bottom}
+    return {side: _letters(direction) for side, direction in ends.items()}
+
+
+def _letters(direction: Sequence[float]) -> str:
+    names = (("L", "R"), ("P", "A"), ("H", "F"))
+    parts = [(abs(part), pair[int(part < 0)]) for part, pair in zip(direction, names, strict=True)]
+    return "".join(letter for strength, letter in sorted(parts, reverse=True) if strength > 0.3)
+
+
+def _timing_rows(timing: Mapping[str, float]) -> list[dict[str, str]]:
+    longest = max(timing.values(), default=0.0) or 1.0
+    return [
+        {"stage": stage, "seconds": f"{seconds:.3f}", "percent": f"{100 * seconds / longest:.1f}"}
+        for stage, seconds in timing.items()
+    ]
+
+
+def _versions() -> dict[str, str]:
+    versions = {"Python": platform.python_version(), "System": platform.platform()}
+    for name in _PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    return versions

@@ -1,0 +1,113 @@
+"""Series as a reader sees them: all frames of one slice and one kind of output in one piece."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from python_recon.data import ImageSeries
+
+
+def join_series(parts: Iterable[ImageSeries]) -> list[ImageSeries]:
+    """Put together what arrived in pieces, such as a preview that came frame by frame.
+
+    Pieces belong together when their series index, slice, contrast and set, their geometry, their matrix
+    and their measurement agree: a scan that moves on to another geometry begins another series. Frames are
+    ordered by their number, series by their index and then by the counters.
+    """
+    groups: dict[tuple[Any, ...], list[ImageSeries]] = {}
+    for part in parts:
+        groups.setdefault(_identity(part), []).append(part)
+    joined = [_join(sorted(group, key=lambda part: part.first_frame)) for group in groups.values()]
+    return sorted(joined, key=_order)
+
+
+def title(series: ImageSeries) -> str:
+    """Method and slice, and contrast and set where there are several, for a reader."""
+    return ", ".join([series.method, *(f"{name} {number}" for name, number in _counters(series))])
+
+
+def file_stems(series: Sequence[ImageSeries]) -> list[str]:
+    """A file name without extension for each series, all of them different."""
+    stems: list[str] = []
+    for each in series:
+        parts = [f"series_{each.series_index}", each.method, *(f"{n}_{i}" for n, i in _counters(each))]
+        stem = re.sub(r"[^A-Za-z0-9_-]+", "-", "_".join(parts))
+        repeats = sum(known == stem or known.startswith(f"{stem}_part_") for known in stems)
+        stems.append(f"{stem}_part_{repeats + 1}" if repeats else stem)
+    return stems
+
+
+def evenly_taken(n_frames: int, at_most: int) -> np.ndarray:
+    """Indices of at most ``at_most`` frames, first and last included, spread evenly."""
+    return np.unique(np.linspace(0, n_frames - 1, min(n_frames, at_most)).round().astype(int))
+
+
+def frame_interval_s(series: ImageSeries) -> float | None:
+    """Median time between frames; None where the times are not known."""
+    if series.times_s is None or series.n_frames < 2:
+        return None
+    interval = float(np.median(np.diff(series.times_s)))
+    return interval if np.isfinite(interval) and interval > 0 else None
+
+
+def liveliest_point(images: np.ndarray) -> tuple[int, int]:
+    """The pixel (y, x) whose neighbourhood changes most over the frames: lines through it show the motion.
+
+    It is the centre where nothing changes.
+
+    Parameters
+    ----------
+    images
+        (frame, y, x), complex or magnitude.
+    """
+    from scipy.ndimage import gaussian_filter, uniform_filter1d
+
+    # The mean over neighbouring frames keeps motion and quietens noise and streaks.
+    calm = uniform_filter1d(np.nan_to_num(np.abs(images), posinf=0.0), min(3, len(images)), axis=0)
+    change = gaussian_filter(calm.var(axis=0), sigma=max(images.shape[1:]) / 12)
+    if not change.any():
+        return images.shape[1] // 2, images.shape[2] // 2
+    y, x = np.unravel_index(int(np.argmax(change)), change.shape)
+    return int(y), int(x)
+
+
+def _identity(part: ImageSeries) -> tuple[Any, ...]:
+    matrix = part.images.shape[1:]
+    return (part.series_index, part.method, *_place(part), part.geometry, matrix, part.measurement_id)
+
+
+def _place(series: ImageSeries) -> tuple[int, int, int]:
+    return series.counters.slice, series.counters.contrast, series.counters.set
+
+
+def _order(series: ImageSeries) -> tuple[Any, ...]:
+    return (series.series_index, *_place(series), series.first_frame)
+
+
+def _counters(series: ImageSeries) -> list[tuple[str, int]]:
+    slice_number, contrast, set_number = _place(series)
+    others = [("contrast", contrast), ("set", set_number)]
+    return [("slice", slice_number), *((name, number) for name, number in others if number)]
+
+
+def _join(parts: Sequence[ImageSeries]) -> ImageSeries:
+    if len(parts) == 1:
+        return parts[0]
+    return replace(
+        parts[0],
+        images=np.concatenate([part.images for part in parts]),
+        times_s=_stack([part.times_s for part in parts]),
+        physiology_s=_stack([part.physiology_s for part in parts]),
+        comment="; ".join(dict.fromkeys(part.comment for part in parts if part.comment)),
+        details={},  # each piece has its own seconds and iterations: none of them holds for the whole
+    )
+
+
+def _stack(arrays: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    known = [array for array in arrays if array is not None]
+    return np.concatenate(known) if len(known) == len(arrays) else None

@@ -1,0 +1,164 @@
+"""The dynamic phantom: its k-space at any place and time, and the images it stands for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from python_recon.errors import ShapeError
+from python_recon.phantom.anatomy import State, anatomy
+from python_recon.phantom.ellipses import Ellipses, rasterise, transform
+from python_recon.phantom.sensitivity import Sensitivities, fit_sensitivities
+
+FIELD_OF_VIEW_MM = 300.0
+"""Field of view that the anatomy fills with a margin."""
+_CHUNK = 8192
+"""Samples transformed at a time: the working arrays stay in the cache."""
+_SUPERSAMPLING = 4
+_SYSTOLE, _DIASTASIS = 0.35, 0.80
+"""End of systole and of the filling, as shares of the cardiac cycle."""
+
+
+@dataclass(frozen=True)
+class HeartPhantom:
+    """A short-axis section of a beating heart in a breathing torso, seen by an array of coils.
+
+    Everything is made of ellipses and short Fourier series, so :meth:`kspace` is exact: it shares nothing
+    with the operators that reconstruct. Intensities are relative to blood without contrast agent (1).
+    """
+
+    n_coils: int = 8
+    heart_rate_bpm: float = 72.0
+    contraction: float = 0.3
+    """Shortening of the left ventricle's endocardial radius at end systole, 0..0.4."""
+    breathing_amplitude_mm: float = 6.0
+    """Excursion of the diaphragm, 0..12 mm; heart, liver, lungs and chest wall follow it."""
+    respiratory_rate_bpm: float = 15.0
+    contrast: float = 0.3
+    """Peak enhancement of the right heart's blood by a bolus, relative to its signal; 0: no bolus."""
+    bolus_peak_s: float = 3.0
+    """When the bolus peaks in the right heart; the left heart follows at twice, the muscle at four times."""
+    slice_offset_mm: float = 0.0
+    """Distance from mid-ventricle along the long axis, -40..40 mm: the section of the heart tapers."""
+    seed: int = 0
+    """Seed of the coils, the image phase and the phases of heart and breathing at time 0."""
+
+    def kspace(self, trajectory: np.ndarray, times_s: np.ndarray) -> np.ndarray:
+        """Signal of every coil.
+
+        Parameters
+        ----------
+        trajectory
+            (spoke, readout, 2), (kx, ky) in cycles per field of view.
+        times_s
+            (spoke,) time of each spoke, or (spoke, readout) time of each sample.
+
+        Returns
+        -------
+        (coil, spoke, readout) complex64: the Fourier integral over the object, lengths in fields of view.
+        Times sqrt(Nx Ny) it is the signal of an image of matrix (Ny, Nx) in the unitary scale of
+        ``python_recon.data``.
+
+        Raises
+        ------
+        ShapeError
+            When times and trajectory do not fit.
+        """
+        times = np.asarray(times_s, np.float64)
+        if trajectory.ndim != 3 or trajectory.shape[2] != 2 or times.shape not in (
+            trajectory.shape[:1], trajectory.shape[:2]
+        ):  # fmt: skip
+            raise ShapeError(
+                f"trajectory has shape {trajectory.shape} and times {times.shape}; expected "
+                "(spoke, readout, 2) and (spoke,) or (spoke, readout)"
+            )
+        times = times.reshape(len(times), -1)
+        spokes, readout, _ = trajectory.shape
+        data = np.empty((self.n_coils, spokes, readout), np.complex64)
+        step = max(1, _CHUNK // readout)
+        for start in range(0, spokes, step):
+            part = slice(start, start + step)
+            data[:, part] = self._transform(trajectory[part].astype(np.float64), times[part])
+        return data
+
+    def image(self, times_s: np.ndarray, matrix: tuple[int, int]) -> np.ndarray:
+        """(frame, y, x) complex64 truth at the times (frame,) for a matrix (y, x).
+
+        Object times image phase times root-sum-of-squares of the sensitivities, averaged over each pixel:
+        what a reconstruction with coil maps of unit root-sum-of-squares should give.
+        """
+        x, y = (_axis(n * _SUPERSAMPLING, _SUPERSAMPLING) for n in matrix[::-1])
+        weight = self._sensitivities.root_sum_of_squares(x, y) * self._sensitivities.image_phase(x, y)
+        frames = np.empty((len(times_s), *matrix), np.complex64)
+        for frame, time_s in zip(frames, times_s, strict=True):
+            fine = weight * rasterise(self._at_time(float(time_s)), x, y)
+            blocks = fine.reshape(matrix[0], _SUPERSAMPLING, matrix[1], _SUPERSAMPLING)
+            frame[:] = blocks.mean(axis=(1, 3))
+        return frames
+
+    def sensitivities(self, matrix: tuple[int, int]) -> np.ndarray:
+        """(coil, y, x) complex64 sensitivities without the image phase, mean root-sum-of-squares about 1."""
+        x, y = (_axis(n) for n in matrix[::-1])
+        maps = self._sensitivities.at(x, y) * self._sensitivities.image_phase(x, y).conj()
+        return maps.astype(np.complex64)  # type: ignore[no-any-return]
+
+    def coil_maps(self, matrix: tuple[int, int]) -> np.ndarray:
+        """(coil, y, x) complex64 sensitivities normalised to unit root-sum-of-squares."""
+        maps = self.sensitivities(matrix)
+        return maps / np.linalg.norm(maps, axis=0)  # type: ignore[no-any-return]
+
+    def time_since_r_wave_s(self, times_s: np.ndarray) -> np.ndarray:
+        """Time since the last R wave, of the same shape as the times."""
+        return self._cardiac_phase(np.asarray(times_s)) * 60 / self.heart_rate_bpm
+
+    @cached_property
+    def _sensitivities(self) -> Sensitivities:
+        return fit_sensitivities(self.n_coils, np.random.default_rng([self.seed, 1]))
+
+    @cached_property
+    def _start_phases(self) -> np.ndarray:
+        return np.random.default_rng([self.seed, 2]).uniform(size=2)
+
+    def _transform(self, trajectory: np.ndarray, times: np.ndarray) -> np.ndarray:
+        shifts = self._sensitivities.shifts
+        coefficients = self._sensitivities.coefficients.astype(np.complex64)
+        ellipses = anatomy(self._state(times))
+        modes = transform(ellipses, trajectory[..., 0], trajectory[..., 1], shifts[:, 0], shifts[:, 1])
+        return np.tensordot(coefficients, modes, axes=1)
+
+    def _at_time(self, time_s: float) -> Ellipses:
+        return anatomy(self._state(np.asarray(time_s)))
+
+    def _state(self, times_s: np.ndarray) -> State:
+        breath = self._start_phases[1] + times_s * self.respiratory_rate_bpm / 60
+        return State(
+            contraction=self.contraction * _contraction(self._cardiac_phase(times_s)),
+            # Longer at the end of expiration than of inspiration (Lujan et al., doi 10.1118/1.598577).
+            inspiration=self.breathing_amplitude_mm / FIELD_OF_VIEW_MM * np.cos(np.pi * breath) ** 4,
+            right_blood=1 + self.contrast * _bolus(times_s / self.bolus_peak_s),
+            left_blood=1 + 0.8 * self.contrast * _bolus(times_s / (2 * self.bolus_peak_s)),
+            myocardium=1 + 0.5 * self.contrast * _bolus(times_s / (4 * self.bolus_peak_s)),
+            heart_size=float(np.sqrt(1 - (self.slice_offset_mm / 60) ** 2)),
+        )
+
+    def _cardiac_phase(self, times_s: np.ndarray) -> np.ndarray:
+        return (self._start_phases[0] + times_s * self.heart_rate_bpm / 60) % 1.0  # type: ignore[no-any-return]
+
+
+def _contraction(phase: np.ndarray) -> np.ndarray:
+    """0 at end diastole to 1 at end systole: quick contraction, slower filling, rest."""
+    systole = 0.5 - 0.5 * np.cos(np.pi * phase / _SYSTOLE)
+    filling = 0.5 + 0.5 * np.cos(np.pi * (phase - _SYSTOLE) / (_DIASTASIS - _SYSTOLE))
+    return np.where(phase < _SYSTOLE, systole, np.where(phase < _DIASTASIS, filling, 0.0))
+
+
+def _bolus(time: np.ndarray) -> np.ndarray:
+    """Gamma-variate first pass, peak 1 at time 1."""
+    return (np.maximum(time, 0) * np.exp(1 - time)) ** 2  # type: ignore[no-any-return]
+
+
+def _axis(n: int, per_pixel: int = 1) -> np.ndarray:
+    """Positions of n samples about the isocentre; several per pixel fill each pixel around its centre."""
+    return (np.arange(n) - n // per_pixel // 2 * per_pixel - (per_pixel - 1) / 2) / n

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from python_recon.data import Counters, Geometry
+from python_recon.outputs.series import (
+    evenly_taken,
+    file_stems,
+    frame_interval_s,
+    join_series,
+    liveliest_point,
+    title,
+)
+
+
+def test_pieces_are_joined_by_series_and_slice_in_the_order_of_frames(pieces, beating_disc):
+    first, second, final = join_series(pieces)
+    assert [(each.series_index, each.counters.slice) for each in (first, second, final)] == [
+        (1, 0),
+        (1, 1),
+        (2, 1),
+    ]
+    np.testing.assert_array_equal(first.images, beating_disc)
+    np.testing.assert_array_equal(second.images, 2 * beating_disc)
+    np.testing.assert_allclose(second.times_s, 1 + 0.05 * np.arange(10))
+    np.testing.assert_array_equal(second.physiology_s[:, 0], np.arange(10))
+    assert first.comment == "preview"
+    assert first.details == {}
+    assert final.details == {"iterations": 7}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"geometry": Geometry(position_mm=(9.0, 0, 0))},
+        {"counters": Counters(slice=1, contrast=1)},
+        {"measurement_id": "7"},
+    ],
+)
+def test_a_change_in_mid_scan_begins_another_series(pieces, change):
+    of_slice_1 = [piece for piece in pieces[1:] if piece.counters.slice == 1]
+    moved = [replace(piece, **change) if piece.first_frame >= 6 else piece for piece in of_slice_1]
+    before, after = join_series(moved)
+    assert (before.n_frames, after.n_frames) == (6, 4)
+    assert after.first_frame == 6
+
+
+def test_unknown_times_of_one_piece_leave_the_times_of_all_unknown(pieces):
+    first = join_series(
+        [replace(piece, times_s=None) if piece.first_frame == 3 else piece for piece in pieces[1:]]
+    )[0]
+    assert first.times_s is None
+    assert frame_interval_s(first) is None
+
+
+def test_file_stems_differ_and_are_plain(pieces):
+    final = pieces[0]
+    moved = replace(final, geometry=Geometry(position_mm=(9.0, 0, 0)))
+    foreign = replace(final, method="lab/../fit 2", counters=Counters(slice=1, contrast=2, set=3))
+    stems = file_stems([final, moved, moved, foreign])
+    assert stems[:3] == [
+        "series_2_grasp_slice_1",
+        "series_2_grasp_slice_1_part_2",
+        "series_2_grasp_slice_1_part_3",
+    ]
+    assert stems[3] == "series_2_lab-fit-2_slice_1_contrast_2_set_3"
+    assert title(foreign) == "lab/../fit 2, slice 1, contrast 2, set 3"
+
+
+@pytest.mark.parametrize(("n_frames", "at_most"), [(1, 24), (24, 24), (25, 24), (100, 7)])
+def test_frames_taken_evenly(n_frames, at_most):
+    taken = evenly_taken(n_frames, at_most)
+    assert len(taken) == min(n_frames, at_most)
+    assert (taken[0], taken[-1]) == (0, n_frames - 1)
+    assert np.ptp(np.diff(taken)) <= 1 if len(taken) > 1 else True
+
+
+def test_interval_is_robust_against_one_pause(pieces):
+    first = join_series(pieces)[0]
+    paused = first.times_s + 5.0 * (np.arange(10) > 4)
+    assert frame_interval_s(replace(first, times_s=paused)) == pytest.approx(0.05)
+
+
+def test_liveliest_point_is_in_what_moves(beating_disc):
+    noise = np.random.default_rng(3).normal(scale=20, size=beating_disc.shape)
+    y, x = liveliest_point(beating_disc + noise)
+    assert np.hypot(y - 14, x - 30) < 4
+    assert liveliest_point(beating_disc[:1]) == (20, 24)
