@@ -8,7 +8,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from typing import Any, BinaryIO, TypeAlias
 
 from python_recon.errors import ProtocolError, StreamError
@@ -20,116 +20,132 @@ POLL_SECONDS = 0.25  # how soon a pipe notices that it was aborted
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
 
-class Channel:
+class Channel(ABC):
     """A byte stream in both directions.
 
     Reads are buffered: short ones are served from memory, long ones go straight into the caller's array.
-    One thread may read while another writes.
+    One thread may read while another writes. Both raise StreamError where the connection breaks, or where
+    the peer does nothing for ``max_idle_seconds``.
     """
 
-    def __init__(
-        self, source: io.RawIOBase, write: Callable[[Buffer], None], abort: Callable[[], None]
-    ) -> None:
-        self._source = io.BufferedReader(source, READ_BUFFER_BYTES)
-        self.write = write
-        self.abort = abort
-        """Ends every read under way, and all later ones, as if the peer had closed."""
+    max_idle_seconds: float
+
+    def __init__(self) -> None:
+        self._source = io.BufferedReader(_Source(self), READ_BUFFER_BYTES)
 
     def read_into(self, view: memoryview) -> int:
-        """Fill ``view``; fewer bytes come back only where the stream ends.
-
-        Raises
-        ------
-        StreamError
-            When the peer stays silent for longer than the deadline, or the connection breaks.
-        """
+        """Fill ``view``; fewer bytes come back only where the stream ends."""
         return self._source.readinto(view)
 
-
-def socket_channel(sock: socket.socket, max_idle_seconds: float) -> Channel:
-    """A channel over a connected socket, which stays the caller's to close."""
-    sock.settimeout(max_idle_seconds)
-
-    def write(data: Buffer) -> None:
+    def write(self, data: Buffer) -> None:
+        """Send all of ``data``."""
         view = memoryview(data).cast("B")
-        try:
-            while view.nbytes:
-                view = view[sock.send(view) :]
-        except TimeoutError as error:
-            raise StreamError(_stuck(max_idle_seconds)) from error
-        except OSError as error:
-            raise StreamError(f"the connection broke while sending: {error}") from error
+        while view.nbytes:
+            view = view[self._send(view) :]
 
-    def abort() -> None:
-        try:
-            sock.shutdown(socket.SHUT_RD)
-        except OSError:
-            return  # it is closed already
+    @abstractmethod
+    def receive(self, buffer: Any) -> int:
+        """Some bytes into ``buffer``, unbuffered; 0 at the end."""
 
-    return Channel(_SocketSource(sock, max_idle_seconds), write, abort)
+    @abstractmethod
+    def _send(self, view: memoryview) -> int: ...
 
+    @abstractmethod
+    def abort(self) -> None:
+        """End every read under way, and all later ones, as if the peer had closed."""
 
-def pipe_channel(source: BinaryIO, sink: BinaryIO, max_idle_seconds: float) -> Channel:
-    """A channel over two files with descriptors, such as the standard streams."""
-    descriptor, aborted = sink.fileno(), threading.Event()
+    def _silence(self) -> StreamError:
+        return StreamError(
+            f"the peer fell silent for {self.max_idle_seconds:g} s without closing the stream; "
+            "max_idle_seconds sets the wait"
+        )
 
-    def write(data: Buffer) -> None:
-        view = memoryview(data).cast("B")
-        try:
-            while view.nbytes:
-                if not select.select([], [descriptor], [], max_idle_seconds)[1]:
-                    raise StreamError(_stuck(max_idle_seconds))
-                view = view[os.write(descriptor, view[:PIPE_CHUNK_BYTES]) :]
-        except OSError as error:
-            raise StreamError(f"the pipe broke while writing: {error}") from error
-
-    return Channel(_PipeSource(source.fileno(), aborted, max_idle_seconds), write, aborted.set)
+    def _congestion(self) -> StreamError:
+        return StreamError(
+            f"the peer took no data for {self.max_idle_seconds:g} s; max_idle_seconds sets the wait"
+        )
 
 
-class _SocketSource(io.RawIOBase):
+class SocketChannel(Channel):
+    """A connected socket, which stays the caller's to close."""
+
     def __init__(self, sock: socket.socket, max_idle_seconds: float) -> None:
+        super().__init__()
         self._socket = sock
-        self._max_idle_seconds = max_idle_seconds
+        self.max_idle_seconds = max_idle_seconds
 
-    def readable(self) -> bool:
-        return True
+    @property
+    def max_idle_seconds(self) -> float:
+        return self._socket.gettimeout() or 0.0
 
-    def readinto(self, buffer: Any) -> int:
+    @max_idle_seconds.setter
+    def max_idle_seconds(self, seconds: float) -> None:
+        self._socket.settimeout(seconds)
+
+    def receive(self, buffer: Any) -> int:
         try:
             return self._socket.recv_into(buffer)
         except TimeoutError as error:
-            raise StreamError(_silent(self._max_idle_seconds)) from error
+            raise self._silence() from error
         except OSError as error:
             raise StreamError(f"the connection broke while receiving: {error}") from error
 
+    def _send(self, view: memoryview) -> int:
+        try:
+            return self._socket.send(view)
+        except TimeoutError as error:
+            raise self._congestion() from error
+        except OSError as error:
+            raise StreamError(f"the connection broke while sending: {error}") from error
 
-class _PipeSource(io.RawIOBase):
-    def __init__(self, descriptor: int, aborted: threading.Event, max_idle_seconds: float) -> None:
-        self._descriptor = descriptor
-        self._aborted = aborted
-        self._max_idle_seconds = max_idle_seconds
+    def abort(self) -> None:
+        try:
+            self._socket.shutdown(socket.SHUT_RD)
+        except OSError:
+            return  # it is closed already
+
+
+class PipeChannel(Channel):
+    """Two files with descriptors, such as the standard streams, which stay the caller's to close."""
+
+    def __init__(self, source: BinaryIO, sink: BinaryIO, max_idle_seconds: float) -> None:
+        super().__init__()
+        self._input, self._output = source.fileno(), sink.fileno()
+        self._aborted = threading.Event()
+        self.max_idle_seconds = max_idle_seconds
+
+    def receive(self, buffer: Any) -> int:
+        deadline = time.monotonic() + self.max_idle_seconds
+        while not self._aborted.is_set():
+            if select.select([self._input], [], [], POLL_SECONDS)[0]:
+                return os.readv(self._input, [buffer])
+            if time.monotonic() > deadline:
+                raise self._silence()
+        return 0
+
+    def _send(self, view: memoryview) -> int:
+        if not select.select([], [self._output], [], self.max_idle_seconds)[1]:
+            raise self._congestion()
+        try:
+            return os.write(self._output, view[:PIPE_CHUNK_BYTES])
+        except OSError as error:
+            raise StreamError(f"the pipe broke while writing: {error}") from error
+
+    def abort(self) -> None:
+        self._aborted.set()
+
+
+class _Source(io.RawIOBase):
+    """What a channel receives, for the standard library's buffered reader."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        deadline = time.monotonic() + self._max_idle_seconds
-        while not self._aborted.is_set():
-            if select.select([self._descriptor], [], [], POLL_SECONDS)[0]:
-                return os.readv(self._descriptor, [buffer])
-            if time.monotonic() > deadline:
-                raise StreamError(_silent(self._max_idle_seconds))
-        return 0
-
-
-def _silent(seconds: float) -> str:
-    return (
-        f"the peer fell silent for {seconds:g} s without closing the stream; max_idle_seconds sets the wait"
-    )
-
-
-def _stuck(seconds: float) -> str:
-    return f"the peer took no data for {seconds:g} s; max_idle_seconds sets the wait"
+        return self._channel.receive(buffer)
 
 
 def bounded(n_bytes: int, limit: int, what: str) -> int:

@@ -87,7 +87,7 @@ class GadgetProcess:
             self._tail.append(line)
             match = _LEVEL.match(line)
             level, text = match.groups() if match else ("INFO", line)
-            _log.log(logging.getLevelName(level), "%s: %s", self.name, text)
+            _log.log(int(logging.getLevelName(level)), "%s: %s", self.name, text)
 
 
 @contextmanager

@@ -12,6 +12,8 @@ import ismrmrd
 import numpy as np
 
 from gadgets.mrd_file import ScanFile
+from python_recon.config import load_config
+from python_recon.errors import ReconError
 
 _FLAGS = {
     name.removeprefix("ACQ_").lower(): value
@@ -43,13 +45,30 @@ def describe(path: Path, group: str = "dataset") -> ScanInfo:
             sums.add(acquisition)
         imaging = heads[(heads["flags"] & np.uint64(_NO_IMAGING_BITS)) == 0]
         surprises = [*scan.skipped, *sums.surprises(), *_header_surprises(header, heads)]
+        frames = _frames(scan) if len(imaging) else ""
         facts = {**_header_facts(header), **_data_facts(heads, imaging), "Waveforms": str(scan.n_waveforms)}
     if not len(imaging):
         surprises.append("no imaging readouts: noise or calibration only")
     else:
-        facts |= _trajectory_facts(sums)
+        facts |= {**_trajectory_facts(sums), "Frames": frames}
         surprises += _counting_surprises(heads, imaging)
     return ScanInfo(facts, surprises)
+
+
+def _frames(scan: ScanFile) -> str:
+    """What the default configuration would cut the scan into."""
+    from gadgets.slices import outline_frames
+
+    sizes: dict[tuple[int, int, int, int], list[int]] = {}
+    try:
+        for frame in outline_frames(scan, load_config()):
+            counters = frame.counters
+            key = (counters.slice, counters.contrast, counters.set, frame.run)
+            sizes.setdefault(key, []).append(frame.n_spokes)
+    except ReconError as error:
+        return f"none: {error}"
+    counts = Counter(f"{len(spokes)} of {_values(np.array(spokes))} spokes" for spokes in sizes.values())
+    return "; ".join(text if n == 1 else f"{n} times {text}" for text, n in counts.items())
 
 
 class _Sums:
@@ -157,7 +176,7 @@ def _values(column: np.ndarray) -> str:
     counts = Counter(column.tolist())
     if len(counts) == 1:
         return f"{next(iter(counts)):g}"
-    return ", ".join(f"{value:g} ({count} readouts)" for value, count in counts.most_common(4))
+    return ", ".join(f"{value:g} ({count} times)" for value, count in counts.most_common(4))
 
 
 def _range(column: np.ndarray) -> str:

@@ -45,6 +45,7 @@ def serve_scan(
     with reported(wire) as items:
         config = load_config(properties_of(configuration), parameters or {})
         validate(config)
+        wire.set_max_idle(config.max_idle_seconds)
         _run(wire, ReadoutStream(items, header), config, stage)
 
 

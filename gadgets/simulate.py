@@ -54,8 +54,8 @@ def simulate(
 ) -> Path:
     """Write a simulated scan, and its truth to a file of its own.
 
-    The truth file holds ``images`` (slice, frame, y, x) complex64 at the middle of each frame (the object
-    times its phase times the root-sum-of-squares of the sensitivities, whitened where the scan has a noise
+    The truth file holds ``images`` (slice, frame, y, x) complex64 at the middle of each frame, at the scan's
+    resolution (``HeartPhantom.reference``, with the shading of whitened coils where the scan has a noise
     scan: what coil maps of unit root-sum-of-squares give), ``coil_maps`` (slice, coil, y, x)
     of unit root-sum-of-squares as received, ``times_s`` (slice, frame), ``noise_covariance`` (coil, coil)
     of the real and of the imaginary part, and the options as JSON in the attribute ``options``.
@@ -177,7 +177,7 @@ def _write_truth(file: h5py.File, experiment: _Experiment, report: ProgressRepor
         shading = _whitened_shading(phantom.coil_maps(matrix), experiment)
         for start in range(0, options.frames, _FRAMES):
             part = slice(start, min(start + _FRAMES, options.frames))
-            images[index, part] = shading * phantom.image(times[index, part], matrix)
+            images[index, part] = shading * phantom.reference(times[index, part], matrix)
             report("drawing the truth", (index + part.stop / options.frames) / options.slices)
     file.create_dataset("times_s", data=times)
     file.create_dataset("noise_covariance", data=experiment.mixing @ experiment.mixing.conj().T / 2)

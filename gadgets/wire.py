@@ -23,7 +23,7 @@ from typing import Any, BinaryIO, TypeAlias
 import ismrmrd
 
 from gadgets import formats
-from gadgets.channels import Buffer, Channel, pipe_channel, socket_channel
+from gadgets.channels import Buffer, Channel, PipeChannel, SocketChannel
 from gadgets.header import parse_header
 from gadgets.messages import AcquisitionBucket, ErrorText, MessageId, ReconData, Text
 from python_recon.errors import ProtocolError, StreamError
@@ -89,12 +89,12 @@ class Wire:
     @classmethod
     def from_socket(cls, sock: socket.socket, max_idle_seconds: float = MAX_IDLE_SECONDS) -> Wire:
         """Over a connected socket, which stays the caller's to close."""
-        return cls(socket_channel(sock, max_idle_seconds))
+        return cls(SocketChannel(sock, max_idle_seconds))
 
     @classmethod
     def from_files(cls, source: BinaryIO, sink: BinaryIO, max_idle_seconds: float = MAX_IDLE_SECONDS) -> Wire:
         """Over two files with descriptors, unread and unwritten so far: pipes or the standard streams."""
-        return cls(pipe_channel(source, sink, max_idle_seconds))
+        return cls(PipeChannel(source, sink, max_idle_seconds))
 
     @classmethod
     def from_gadgetron(cls, connection: Any, max_idle_seconds: float = MAX_IDLE_SECONDS) -> Wire:
@@ -174,6 +174,10 @@ class Wire:
             self._close_sent = True
             self._send(MessageId.CLOSE, [])
 
+    def set_max_idle(self, seconds: float) -> None:
+        """From the next wait on, the peer may do nothing for so long."""
+        self._channel.max_idle_seconds = seconds
+
     def abort(self) -> None:
         """End every read under way, and all later ones, as if the peer had gone."""
         self._channel.abort()
@@ -185,8 +189,9 @@ class Wire:
 class Prefetch:
     """The items of a wire, received by a thread of their own into memory.
 
-    A host must never wait for a method that computes: its own queues would grow. Use as a context; at its
-    end the rest of the stream is received and dropped, and the thread is gone.
+    A host must never wait for a method that computes: its own queues would grow. Use as a context; the
+    thread starts with the first item that is asked for, at the end the rest of the stream is received and
+    dropped, and the thread is gone.
     """
 
     def __init__(self, wire: Wire, drain_seconds: float = DRAIN_SECONDS) -> None:
@@ -197,18 +202,20 @@ class Prefetch:
         self._ended = False
 
     def __enter__(self) -> Prefetch:
-        self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._start()
         self._drain(time.monotonic() + self._drain_seconds)
-        self._wire.abort()
+        if not self._ended:
+            self._wire.abort()
         self._thread.join()
 
     def __iter__(self) -> Iterator[Item]:
         """The items in order; a failure of the stream is raised after what came before it."""
+        self._start()
         while not self._ended:
             arrived = self._arrived.get()
             if arrived is None or isinstance(arrived, BaseException):
@@ -217,6 +224,10 @@ class Prefetch:
                 raise arrived
             if arrived is not None:
                 yield arrived
+
+    def _start(self) -> None:
+        if self._thread.ident is None:
+            self._thread.start()
 
     def _receive(self) -> None:
         try:

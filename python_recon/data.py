@@ -187,6 +187,11 @@ class KSpace:
         moved: dict[str, Any] = {name: _tensor(getattr(self, name), device) for name in _TENSORS}
         return replace(self, **moved)
 
+    def to_numpy(self) -> KSpace:
+        """The same k-space with NumPy arrays."""
+        moved: dict[str, Any] = {name: _ndarray(getattr(self, name)) for name in _TENSORS}
+        return replace(self, **moved)
+
     def frames(self, index: slice) -> KSpace:
         """A view of some of the frames."""
         cut: dict[str, Any] = {name: _cut(getattr(self, name), index) for name in (*_TENSORS, *_PER_FRAME)}
@@ -250,6 +255,10 @@ def _require(name: str, array: Array | None, shape: tuple[int, ...]) -> None:
 
 def _cut(array: Array | None, index: slice) -> Array | None:
     return None if array is None else array[index]
+
+
+def _ndarray(array: Array | None) -> np.ndarray | None:
+    return array if array is None or isinstance(array, np.ndarray) else array.cpu().numpy()
 
 
 def _tensor(array: Array | None, device: str) -> Array | None:

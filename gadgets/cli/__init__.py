@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from gadgets.cli import configuration, files, installation, replaying
+from gadgets.cli import comparing, configuration, files, installation, replaying
 from gadgets.cli.console import errors, output
 from python_recon.errors import ReconError
 
@@ -17,7 +17,7 @@ from python_recon.errors import ReconError
 class _Commands(TyperGroup):
     """Turns the errors that the project foresees into one message and exit status 1."""
 
-    def invoke(self, ctx: typer.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except ReconError as error:
@@ -35,7 +35,14 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (files.simulate, replaying.replay, installation.methods, files.info, installation.doctor):
+for _command in (
+    files.simulate,
+    replaying.replay,
+    files.info,
+    comparing.compare,
+    installation.methods,
+    installation.doctor,
+):
     app.command()(_command)
 app.add_typer(configuration.app, name="config")
 

@@ -55,7 +55,7 @@ def estimate(kspace: KSpace, config: CoilConfig) -> CoilMaps:
         return CoilMaps(_like(torch.ones(1, *kspace.matrix).to(calibration.samples), kspace.data), name)
     with torch.no_grad():
         maps = estimator.maps(calibration, kspace.matrix)
-    if not maps.isfinite().all():
+    if not maps.sum().isfinite():
         raise DataError(f"coil maps by {name!r} are not finite; try another estimator (coils.maps)")
     silent = calibration.silent_coils()
     if silent:

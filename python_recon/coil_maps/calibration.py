@@ -99,12 +99,13 @@ def calibrate(kspace: KSpace, region: Region, width: int | None = None) -> Calib
     columns = _columns(spokes, width)
     spokes = spokes[:, columns]
     samples = _tensor(kspace.data[..., columns]).movedim(1, 0).flatten(1, 2)[:, chosen]
-    finite = samples.isfinite().all(-1).all(0) & spokes.isfinite().all(-1).all(-1)
+    magnitude = samples.abs()
+    finite = magnitude.sum((0, 2)).isfinite() & spokes.sum((1, 2)).isfinite()
     if not finite.all():
         _log.warning("%d spokes hold values that are not finite and are left out", int((~finite).sum()))
-        samples, spokes = samples[:, finite], spokes[finite]
+        samples, spokes, magnitude = samples[:, finite], spokes[finite], magnitude[:, finite]
     density = _density(spokes, width)
-    largest = (samples.abs() * (density > 0)).amax() if len(spokes) else 0
+    largest = (magnitude * (density > 0)).amax() if len(spokes) else 0
     if largest == 0:
         raise DataError(
             f"the {len(spokes)} usable spokes hold no signal near the centre of k-space, of which the coil "

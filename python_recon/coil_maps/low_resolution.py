@@ -5,7 +5,7 @@ little, and the fit is evaluated on the full matrix.
 
 Cost for C coils, S samples and N x N pixels: 150 C S operations for gridding, 6e7 for the fit's
 factorisation, 136 C N (N + 17) for its evaluation and about 40 C N^2 for the ratio; at 16 coils, N = 192,
-128 spokes and a width of 32 (8,192 samples) 0.20 GFLOP in all.
+100 spokes and a width of 32 (6,500 samples) 0.2 GFLOP in all.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from python_recon.coil_maps.calibration import Calibration, Region
 from python_recon.coil_maps.smoothness import normalised, signal_weight, smooth_maps
 
-REGION = Region(narrowest=24, widest=32, most_spokes=128)
+REGION = Region(narrowest=24, widest=32, most_spokes=100)
 
 
 def maps(calibration: Calibration, matrix: tuple[int, int]) -> torch.Tensor:

@@ -121,7 +121,7 @@ def signal_weight(energy: torch.Tensor) -> torch.Tensor:
 def normalised(maps: torch.Tensor) -> torch.Tensor:
     """Maps (coil, y, x) divided by their root-sum-of-squares; 0 where all of them are 0."""
     rss = torch.view_as_real(maps).square().sum(0).sum(-1).sqrt()
-    return maps / rss.clamp_min(1e-12 * float(rss.max()) + 1e-30)
+    return maps * (1 / rss.clamp_min(1e-12 * float(rss.max()) + 1e-30))
 
 
 def unit_phase(values: torch.Tensor) -> torch.Tensor:

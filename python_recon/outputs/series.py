@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 from typing import Any
 
 import numpy as np
 
-from python_recon.data import ImageSeries
+from python_recon.data import Geometry, ImageSeries
+
+_GEOMETRY_TOLERANCE = 1e-3
+"""Difference in mm, or of a direction's component, that is none."""
 
 
 def join_series(parts: Iterable[ImageSeries]) -> list[ImageSeries]:
     """Put together what arrived in pieces, such as a preview that came frame by frame.
 
-    Pieces belong together when their series index, slice, contrast and set, their geometry, their matrix
-    and their measurement agree: a scan that moves on to another geometry begins another series. Frames are
-    ordered by their number, series by their index and then by the counters.
+    Pieces belong together when their series index, slice, contrast and set, their matrix and their
+    measurement agree and they lie in the same place: a scan that moves on to another geometry begins another
+    series. Frames are ordered by their number, series by their index and then by the counters. The method
+    is that of most frames; a frame that another rung of the ladder made says so in its comment.
     """
     groups: dict[tuple[Any, ...], list[ImageSeries]] = {}
     for part in parts:
         groups.setdefault(_identity(part), []).append(part)
-    joined = [_join(sorted(group, key=lambda part: part.first_frame)) for group in groups.values()]
-    return sorted(joined, key=_order)
+    return sorted((_join(run) for group in groups.values() for run in _runs(group)), key=_order)
 
 
 def title(series: ImageSeries) -> str:
@@ -78,19 +82,36 @@ def liveliest_point(images: np.ndarray) -> tuple[int, int]:
 
 def _identity(part: ImageSeries) -> tuple[Any, ...]:
     matrix = part.images.shape[1:]
-    return (part.series_index, part.method, *_place(part), part.geometry, matrix, part.measurement_id)
+    return (part.series_index, *_counted(part), matrix, part.measurement_id)
 
 
-def _place(series: ImageSeries) -> tuple[int, int, int]:
+def _runs(parts: Sequence[ImageSeries]) -> list[list[ImageSeries]]:
+    """The parts in the order of their frames, cut where the geometry changes."""
+    runs: list[list[ImageSeries]] = []
+    for part in sorted(parts, key=lambda part: part.first_frame):
+        if runs and _is_same_place(part.geometry, runs[-1][0].geometry):
+            runs[-1].append(part)
+        else:
+            runs.append([part])
+    return runs
+
+
+def _is_same_place(one: Geometry, other: Geometry) -> bool:
+    # Scanners repeat their numbers to a few digits only.
+    pairs = zip(astuple(one), astuple(other), strict=True)
+    return all(np.allclose(mine, yours, rtol=0, atol=_GEOMETRY_TOLERANCE) for mine, yours in pairs)
+
+
+def _counted(series: ImageSeries) -> tuple[int, int, int]:
     return series.counters.slice, series.counters.contrast, series.counters.set
 
 
 def _order(series: ImageSeries) -> tuple[Any, ...]:
-    return (series.series_index, *_place(series), series.first_frame)
+    return (series.series_index, *_counted(series), series.first_frame)
 
 
 def _counters(series: ImageSeries) -> list[tuple[str, int]]:
-    slice_number, contrast, set_number = _place(series)
+    slice_number, contrast, set_number = _counted(series)
     others = [("contrast", contrast), ("set", set_number)]
     return [("slice", slice_number), *((name, number) for name, number in others if number)]
 
@@ -101,6 +122,7 @@ def _join(parts: Sequence[ImageSeries]) -> ImageSeries:
     return replace(
         parts[0],
         images=np.concatenate([part.images for part in parts]),
+        method=Counter(part.method for part in parts for _ in part.images).most_common(1)[0][0],
         times_s=_stack([part.times_s for part in parts]),
         physiology_s=_stack([part.physiology_s for part in parts]),
         comment="; ".join(dict.fromkeys(part.comment for part in parts if part.comment)),

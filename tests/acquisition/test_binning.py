@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 import numpy as np
@@ -9,19 +10,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from python_recon.acquisition.binning import bin_frames, stack_frames
+from python_recon.acquisition.binning import bin_frames
 from python_recon.acquisition.trajectory import locate
 from python_recon.config import BinningConfig, TrajectoryConfig
 from python_recon.data import Counters, Geometry, Readout, Scan
-from python_recon.errors import DataError, MissingTrajectoryError, ShapeError
+from python_recon.errors import DataError, MissingTrajectoryError
 
 MATRIX = (16, 18)
 GOLDEN = TrajectoryConfig(mode=2)
 
 
 def make_scan(user=None, **limits):
-    return Scan((16, 18), (16, 36), (320.0,) * 3, (320.0,) * 3, limits=limits, user_parameters=user or {},
-                measurement_id="m1")
+    return Scan(
+        (16, 18),
+        (16, 36),
+        (320.0,) * 3,
+        (320.0,) * 3,
+        limits=limits,
+        user_parameters=user or {},
+        measurement_id="m1",
+    )
 
 
 def make_readout(number, n_coils=2, n_samples=6, geometry=None, **counters):
@@ -82,8 +90,6 @@ def test_every_spoke_lands_in_the_one_frame_that_is_its_own(total, length, n_sli
 @settings(max_examples=40, deadline=None)
 @given(total=st.integers(3, 60), length=st.integers(2, 13), lost=st.sets(st.integers(0, 59), max_size=20))
 def test_nothing_is_lost_silently(total, length, lost):
-    import logging
-
     records = []
     handler = logging.Handler()
     handler.emit = records.append
@@ -187,7 +193,11 @@ def test_short_last_repetition_is_left_out(caplog):
 def test_phases_are_gathered_over_the_heartbeats():
     readouts = [make_readout(i, phase=(i // 2) % 3) for i in range(18)]
     frames = frames_of(readouts, BinningConfig(), make_scan(phase=2, repetition=5))
-    assert [spokes_of(f) for f in frames] == [[0, 1, 6, 7, 12, 13], [2, 3, 8, 9, 14, 15], [4, 5, 10, 11, 16, 17]]
+    assert [spokes_of(f) for f in frames] == [
+        [0, 1, 6, 7, 12, 13],
+        [2, 3, 8, 9, 14, 15],
+        [4, 5, 10, 11, 16, 17],
+    ]
     assert [f.first_frame for f in frames] == [0, 1, 2]
 
 
@@ -229,9 +239,7 @@ def test_a_change_in_mid_scan_begins_a_new_run(change, caplog):
 
 
 def test_jitter_of_the_position_is_no_change():
-    readouts = [
-        make_readout(i, geometry=Geometry(position_mm=(1e-4 * (i % 2), 0.0, 0.0))) for i in range(20)
-    ]
+    readouts = [make_readout(i, geometry=Geometry(position_mm=(1e-4 * (i % 2), 0.0, 0.0))) for i in range(20)]
     assert [f.run for f in frames_of(readouts, BinningConfig(spokes_per_frame=10))] == [0, 0]
 
 
@@ -268,41 +276,3 @@ def test_too_few_spokes_for_any_frame_is_an_error():
 def test_readouts_must_be_located():
     with pytest.raises(MissingTrajectoryError, match="not located"):
         list(bin_frames([make_readout(0)], make_scan(), BinningConfig(), MATRIX))
-
-
-def test_stack_pads_and_masks():
-    readouts = [make_readout(i) for i in range(30) if i not in (12, 13)]
-    frames = frames_of(readouts, BinningConfig(spokes_per_frame=10))
-    stack = stack_frames(frames)
-    assert stack.data.shape == (3, 2, 10, 6)
-    assert stack.spoke_mask.sum(1).tolist() == [10, 8, 10]
-    assert stack.spoke_mask[1].tolist() == [True] * 8 + [False] * 2
-    assert not stack.data[1, :, 8:].any()
-    for i, frame in enumerate(frames):
-        np.testing.assert_array_equal(stack.data[i, :, : frame.n_spokes], frame.data[0])
-        np.testing.assert_array_equal(stack.trajectory[i, : frame.n_spokes], frame.trajectory[0])
-    np.testing.assert_allclose(stack.times_s, [f.times_s[0] for f in frames])
-    assert stack.physiology_s.shape == (3, 3)
-    assert stack.first_frame == 0
-
-
-def test_stack_of_equal_frames_needs_no_mask():
-    stack = stack_frames(frames_of([make_readout(i) for i in range(20)], BinningConfig(spokes_per_frame=10)))
-    assert stack.spoke_mask is None
-    assert stack.is_shared is None
-
-
-def test_stack_keeps_the_marks_of_shared_spokes():
-    config = BinningConfig(spokes_per_frame=4, shared_spokes=2)
-    stack = stack_frames(frames_of([make_readout(i) for i in range(12)], config))
-    assert stack.is_shared.sum(1).tolist() == [2, 4, 2]
-    assert stack.spoke_mask.sum(1).tolist() == [6, 8, 6]
-    assert not (stack.is_shared & ~stack.spoke_mask).any()
-
-
-def test_frames_of_different_runs_do_not_stack():
-    readouts = [make_readout(i, n_coils=2 + (i >= 10)) for i in range(20)]
-    with pytest.raises(ShapeError, match="differ"):
-        stack_frames(frames_of(readouts, BinningConfig(spokes_per_frame=10)))
-    with pytest.raises(ShapeError, match="no frame"):
-        stack_frames([])

@@ -41,7 +41,10 @@ def simulate(angles_deg, delay, offset, noise=2e-3, seed=5):
     data = np.zeros((5, *k.shape[:2]), complex)
     for place, width in zip(rng.uniform(-0.25, 0.25, (12, 2)), rng.uniform(0.03, 0.12, (12, 2)), strict=True):
         blob = width.prod() * np.exp(-2 * np.square(np.pi * k * width).sum(-1) - 2j * np.pi * k @ place)
-        seen = [np.exp(1j * c - 2 * np.square(place - 0.4 * np.array([np.cos(c), np.sin(c)])).sum()) for c in range(5)]
+        seen = [
+            np.exp(1j * c - 2 * np.square(place - 0.4 * np.array([np.cos(c), np.sin(c)])).sum())
+            for c in range(5)
+        ]
         data += np.array(seen)[:, None, None] * blob
     scale = noise * np.abs(data).max()
     data += scale * (rng.normal(size=data.shape) + 1j * rng.normal(size=data.shape))
@@ -54,7 +57,7 @@ def simulate(angles_deg, delay, offset, noise=2e-3, seed=5):
 def test_delay_and_offset_are_told_apart(order, offset, delay):
     shift = estimate_shift(simulate(ANGLES[order], delay, offset))
     np.testing.assert_allclose(shift.matrix / SPACING, delay, atol=0.02)
-    np.testing.assert_allclose(np.array(shift.offset) / SPACING, offset, atol=0.1)
+    np.testing.assert_allclose(np.array(shift.offset) / SPACING, offset, atol=0.3)
     assert shift.is_significant == delay.any()
     assert shift.sample_spacing == pytest.approx(SPACING)
 
@@ -103,6 +106,15 @@ def test_spiked_spokes_do_not_matter():
     np.testing.assert_allclose(estimate_shift(kspace).matrix / SPACING, DELAY, atol=0.05)
 
 
+def test_a_phase_of_each_spoke_is_no_delay():
+    rng = np.random.default_rng(2)
+    kspace = simulate(ANGLES["alternating"], 0 * DELAY, OFFSET)
+    phases = np.exp(1j * rng.normal(0, 0.5, kspace.n_spokes))[None, None, :, None]
+    turned = replace(kspace, data=(kspace.data * phases).astype(np.complex64))
+    assert estimate_shift(turned).largest_delay_samples < 0.02
+    assert correct(turned, "auto") is turned
+
+
 def test_frames_padding_and_borrowed_spokes():
     whole = simulate(ANGLES["golden"], DELAY, OFFSET)
     data = whole.data.reshape(5, 2, 20, -1).transpose(1, 0, 2, 3)
@@ -136,10 +148,12 @@ def test_silent_data_correct_nothing():
 
 
 @pytest.mark.skipif(not HEART.exists(), reason="the measured heart is not in ../shared/data")
-def test_measured_heart_has_the_known_offset_and_hardly_a_delay():
+def test_measured_heart_has_the_known_offset_and_no_delay_to_correct():
     file = scipy.io.loadmat(HEART)
     trajectory = np.stack([file["k"].real, file["k"].imag], -1).transpose(1, 0, 2)[None] * 128
-    data = file["rawdata"].transpose(2, 1, 0)[None]
-    shift = estimate_shift(KSpace(data.astype(np.complex64), trajectory.astype(np.float32), (128, 128)))
+    data = file["rawdata"].transpose(2, 1, 0)[None].astype(np.complex64)
+    kspace = KSpace(data, trajectory.astype(np.float32), (128, 128))
+    shift = estimate_shift(kspace)
     np.testing.assert_allclose(np.array(shift.offset) / shift.sample_spacing, [1.3, 1.6], atol=0.15)
-    assert shift.largest_delay_samples < 0.35
+    assert shift.largest_delay_samples < 0.4
+    assert correct(kspace, "auto") is kspace

@@ -119,7 +119,9 @@ def test_silent_noise_scan_is_not_used(rng, caplog):
 def test_late_noise_changes_nothing(rng, caplog):
     mix = mixing(rng)
     first, second = readout(rng, mix, 64), readout(rng, mix, 64)
-    alone = list(whiten([*noise_readouts(np.random.default_rng(1), mix), first, second], make_scan(), NoiseConfig()))
+    alone = list(
+        whiten([*noise_readouts(np.random.default_rng(1), mix), first, second], make_scan(), NoiseConfig())
+    )
     late = [first, readout(rng, 9 * mix, 512, is_noise=True), second]
     mixed = list(whiten([*noise_readouts(np.random.default_rng(1), mix), *late], make_scan(), NoiseConfig()))
     np.testing.assert_array_equal(mixed[1].data, alone[1].data)
@@ -149,7 +151,9 @@ def test_noise_readouts_with_nan_do_not_spoil_the_covariance(rng):
     mix = mixing(rng)
     noise = noise_readouts(rng, mix)
     noise[3].data[0, 0] = np.nan
-    (out,) = whiten([*noise, readout(rng, mix, 4096, sample_time_us=NOISE_DWELL_US)], make_scan(1.0), NoiseConfig())
+    (out,) = whiten(
+        [*noise, readout(rng, mix, 4096, sample_time_us=NOISE_DWELL_US)], make_scan(1.0), NoiseConfig()
+    )
     assert out.data.real.std() == pytest.approx(1, abs=0.05)
 
 

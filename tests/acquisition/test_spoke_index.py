@@ -27,9 +27,7 @@ def numbers(readouts, scan):
 
 
 def repeated(period, total):
-    return [
-        make_readout(i, kspace_encode_step_1=i % period, repetition=i // period) for i in range(total)
-    ]
+    return [make_readout(i, kspace_encode_step_1=i % period, repetition=i // period) for i in range(total)]
 
 
 @given(

@@ -110,12 +110,14 @@ def test_a_lost_readout_turns_no_other(lost):
 
 
 @pytest.mark.parametrize(
-    ("unit", "factor"), [("normalised", 1 / N), ("cycles_per_fov", 1.0), ("per_mm", 1 / 240.0), ("encoded", 2.0)]
+    ("unit", "factor"),
+    [("normalised", 1 / N), ("cycles_per_fov", 1.0), ("per_mm", 1 / 240.0), ("encoded", 2.0)],
 )
 def test_embedded_units_are_told_from_the_radius(unit, factor, caplog):
     scale = np.array([factor, 1.0 if unit == "encoded" else factor])
     readouts = [
-        replace(r, raw_trajectory=(spoke(13.0 * i) * scale).astype(np.float32)) for i, r in enumerate(make_readouts())
+        replace(r, raw_trajectory=(spoke(13.0 * i) * scale).astype(np.float32))
+        for i, r in enumerate(make_readouts())
     ]
     with caplog.at_level(logging.INFO):
         out = list(locate(readouts, RADIAL, AUTO))
@@ -189,7 +191,9 @@ def test_user_float_is_believed_only_if_it_varies():
 
 def test_user_float_angles_of_interleaved_slices():
     readouts = [
-        replace(r, user_float=(17.0 * (i // 10),), counters=Counters(kspace_encode_step_1=i // 10, slice=i % 10))
+        replace(
+            r, user_float=(17.0 * (i // 10),), counters=Counters(kspace_encode_step_1=i // 10, slice=i % 10)
+        )
         for i, r in enumerate(make_readouts(120))
     ]
     assert_angles(locate(readouts, RADIAL, AUTO), 17.0 * (np.arange(120) // 10))

@@ -83,7 +83,18 @@ def noise_readout(coils=3, samples=96):
 
 
 @pytest.fixture
-def blob_scan():
+def blob_scan(new_blob_scan):
+    """One of those of new_blob_scan."""
+    return new_blob_scan()
+
+
+@pytest.fixture(scope="session")
+def new_blob_scan():
+    """Makes scans to be changed at will."""
+    return _blob_scan
+
+
+def _blob_scan():
     """A noise scan and 68 golden-angle spokes (2 frames of 34) of a blob off the centre."""
     items = [noise_readout(), *(blob_readout(number) for number in range(68))]
     peak = (MATRIX[0] // 2 + int(BLOB[1]), MATRIX[1] // 2 + int(BLOB[0]))
@@ -122,7 +133,7 @@ def converse(sock, configuration, scan):
     return items, errors, sock.recv(100)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def run_gadget():
     """Run a gadget as Gadgetron does, in a process of its own, over TCP."""
 

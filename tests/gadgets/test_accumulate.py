@@ -22,7 +22,11 @@ def stream(blob_scan):
 def located(stream):
     matrix = stream.scan.matrix
     return [
-        replace(readout, trajectory=readout.raw_trajectory * np.float32([matrix[1], matrix[0]]), spoke_index=number)
+        replace(
+            readout,
+            trajectory=readout.raw_trajectory * np.float32([matrix[1], matrix[0]]),
+            spoke_index=number,
+        )
         for number, readout in enumerate(stream)
     ]
 

@@ -14,7 +14,11 @@ from python_recon.methods.registry import validate
 
 FOLDER = Path(__file__).parents[2] / "configs_xml"
 FILES = sorted(FOLDER.glob("*.xml"))
-TARGETS = {"gadgets.radial": "reconstruct", "gadgets.accumulate": "accumulate", "gadgets.recon_data": "reconstruct"}
+TARGETS = {
+    "gadgets.radial": "reconstruct",
+    "gadgets.accumulate": "accumulate",
+    "gadgets.recon_data": "reconstruct",
+}
 
 
 def externals(path):

@@ -38,6 +38,7 @@ def test_facts_of_a_whole_scan(scan_path):
     assert info.facts["Centre sample"] == "16"
     assert info.facts["repetition"] == "0..1 (2 values)"
     assert info.facts["Waveforms"] == "3"
+    assert info.facts["Frames"] == "2 of 5 spokes"
     assert info.facts["Encoding 0"].startswith("goldenangle, encoded 16x16x1")
     assert info.facts["Trajectory"] == "embedded in 10 readouts, dimensions 2, largest radius 0.5"
     assert "is_noise_measurement 32" in info.facts["Flags"]
@@ -103,7 +104,7 @@ def _zero(rows):
         (_without_last_flag, "no readout is flagged as the last of the measurement"),
         (_noise_only, "no imaging readouts: noise or calibration only"),
         (_without_coil, "coils without signal: 1"),
-        (_other_size, "number_of_samples changes during the scan: 32 (9 readouts), 16 (1 readouts)"),
+        (_other_size, "number_of_samples changes during the scan: 32 (9 times), 16 (1 times)"),
         (_wrapped, "kspace_encode_step_1 wraps at 65536 (1 times)"),
         (_other_encoding, "readouts name encoding 2, the header describes 1"),
         (_backwards, "time stamps run backwards"),

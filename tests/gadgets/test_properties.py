@@ -37,7 +37,12 @@ def test_values(text, value):
 
 
 def test_properties_become_a_configuration():
-    settings = {"method": "gridding", "binning.spokes_per_frame": 13, "output.bits": 16, "max_idle_seconds": "1e2"}
+    settings = {
+        "method": "gridding",
+        "binning.spokes_per_frame": 13,
+        "output.bits": 16,
+        "max_idle_seconds": "1e2",
+    }
     config = load_config(properties_of(configuration(**settings, **{"trajectory.correct_delay": "off"})))
     assert config.method == "gridding"
     assert config.binning.spokes_per_frame == 13

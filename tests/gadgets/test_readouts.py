@@ -28,7 +28,8 @@ def space(name, x, y, fov_x=300, fov_y=200):
 
 def encoding(kind="goldenangle", description="", **recon):
     return (
-        f"<encoding>{space('encodedSpace', 256, 96, 600)}{space('reconSpace', **{'x': 128, 'y': 96, **recon})}"
+        f"<encoding>{space('encodedSpace', 256, 96, 600)}"
+        f"{space('reconSpace', **{'x': 128, 'y': 96, **recon})}"
         "<encodingLimits><kspace_encoding_step_1><minimum>0</minimum><maximum>311</maximum><center>0</center>"
         "</kspace_encoding_step_1><slice><minimum>0</minimum><maximum>2</maximum><center>0</center></slice>"
         f"</encodingLimits><trajectory>{kind}</trajectory>{description}</encoding>"

@@ -12,10 +12,10 @@ FRAMES = {"binning.spokes_per_frame": 34}
 GRIDDING = {**FRAMES, "method": "gridding", "preview": "none", "output.dtype": "complex64"}
 
 
-@pytest.fixture
-def at_once(blob_scan, run_gadget):
+@pytest.fixture(scope="module")
+def at_once(new_blob_scan, run_gadget):
     """What the gadget that does all makes of the scan."""
-    return pixels(run_gadget(blob_scan, **GRIDDING))
+    return pixels(run_gadget(new_blob_scan(), **GRIDDING))
 
 
 def pixels(outcome):

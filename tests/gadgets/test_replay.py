@@ -20,10 +20,9 @@ N_NOISE, N_IMAGING, N_WAVEFORMS = 32, 10, 3
 N_ITEMS = N_NOISE + N_IMAGING + N_WAVEFORMS
 
 
-def _run(
-    scan_path: Path, config: Path, idle_s: float = 60.0, connect_s: float = 60.0
-) -> tuple[Outcome, list]:
+def _run(scan_path, config, idle_s=60.0, connect_s=60.0, keep=None) -> tuple[Outcome, list]:
     images: list = []
+    keep = keep or images.append
     timeouts = Timeouts(connect_s=connect_s, idle_s=idle_s)
     with ScanFile(scan_path) as scan:
         chain = parse_config(config.read_text(), config.name)

@@ -13,6 +13,7 @@ import pytest
 
 from gadgets.header import parse_header
 from gadgets.messages import ErrorText
+from gadgets.radial import images
 from gadgets.scan import serve_scan
 from gadgets.wire import Wire
 from python_recon.errors import DataError
@@ -127,12 +128,33 @@ def test_an_encoding_space_that_the_header_does_not_describe(blob_scan):
     assert "describes 0 encoding spaces" in error
 
 
+def test_a_noise_scan_alone_is_an_error(blob_scan):
+    del blob_scan.items[1:]
+    (error,) = serve(blob_scan, images)
+    assert "no imaging readouts: 1 are noise" in error
+
+
+def test_silence_of_the_host_reaches_the_client(blob_scan):
+    """After as long as the configuration says, not after the default of a minute."""
+    configuration = GRIDDING.replace(b"</c", b'<property name="max_idle_seconds" value="0.3"/></c')
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        host, gadget = Wire.from_socket(ours, 10), Wire.from_socket(theirs)
+        host.send(blob_scan.items[0])
+        serve_scan(gadget, parse_header(blob_scan.header_xml.encode()), configuration, one_image)
+        gadget.send_close()
+        (error,) = host
+    assert "silent for 0.3 s" in error
+
+
 def test_a_host_that_dies_leaves_no_thread(blob_scan, caplog):
     before = threading.active_count()
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.sendall(struct.pack("<H", 1008) + b"half a header")
         ours.close()
-        serve_scan(Wire.from_socket(theirs, 5), parse_header(blob_scan.header_xml.encode()), GRIDDING, one_image)
+        serve_scan(
+            Wire.from_socket(theirs, 5), parse_header(blob_scan.header_xml.encode()), GRIDDING, one_image
+        )
     assert "within a message" in caplog.text
     assert threading.active_count() == before

@@ -48,6 +48,21 @@ def test_a_change_in_mid_scan_begins_another_series(pieces, change):
     assert after.first_frame == 6
 
 
+def test_rounding_of_the_geometry_is_no_change(pieces):
+    def rounded(piece):
+        position = tuple(np.float32(v) + 1e-5 * (piece.first_frame % 2) for v in piece.geometry.position_mm)
+        return replace(piece, geometry=replace(piece.geometry, position_mm=position))
+
+    assert [each.n_frames for each in join_series(map(rounded, pieces))] == [10, 10, 10]
+
+
+def test_a_frame_that_fell_down_the_ladder_stays_in_its_series(pieces):
+    of_slice_1 = [piece for piece in pieces[1:] if piece.counters.slice == 1]
+    fallen = [replace(p, method="adjoint", comment="fell") if p.first_frame == 0 else p for p in of_slice_1]
+    (joined,) = join_series(fallen)
+    assert (joined.n_frames, joined.method, joined.comment) == (10, "gridding", "fell; preview")
+
+
 def test_unknown_times_of_one_piece_leave_the_times_of_all_unknown(pieces):
     first = join_series(
         [replace(piece, times_s=None) if piece.first_frame == 3 else piece for piece in pieces[1:]]

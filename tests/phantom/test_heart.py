@@ -183,3 +183,18 @@ def test_image_has_a_smooth_phase_of_its_own():
 def test_shapes_that_do_not_fit_are_refused(k_shape, t_shape):
     with pytest.raises(ShapeError, match=r"expected \(spoke, readout, 2\)"):
         STILL.kspace(np.zeros(k_shape), np.zeros(t_shape))
+
+
+def test_the_reference_is_the_truth_at_the_resolution_of_a_radial_scan():
+    phantom, times, matrix = HeartPhantom(n_coils=4, seed=3), np.array([0.1, 0.5]), (80, 96)
+    reference, truth = phantom.reference(times, matrix), phantom.image(times, matrix)
+    ky, kx = np.meshgrid(*((np.arange(n) - n // 2) / n for n in matrix), indexing="ij")
+    radius = np.hypot(kx, ky)
+    spectra = [
+        np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(images, axes=(1, 2))), axes=(1, 2))
+        for images in (reference, truth)
+    ]
+
+    inner, outer = radius < 0.25, radius > 0.55
+    assert np.linalg.norm((spectra[0] - spectra[1])[:, inner]) < 0.05 * np.linalg.norm(spectra[1][:, inner])
+    assert np.linalg.norm(spectra[0][:, outer]) < 0.5 * np.linalg.norm(spectra[1][:, outer])

@@ -1,0 +1,106 @@
+"""Retrospective gating: cardiac phase and respiratory position of every spoke, and sorting by them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from python_recon.data import KSpace
+from python_recon.errors import DataError
+
+_RESPIRATION_HZ = (0.08, 0.7)
+"""Band in which people breathe."""
+
+
+def cardiac_phase(kspace: KSpace) -> np.ndarray | None:
+    """Position of every spoke (frame, spoke) between two R waves, 0..1.
+
+    From the time since the last R wave, stamped on the frames; the length of a beat is the largest such
+    time. None where there are no stamps or fewer than two beats.
+    """
+    if kspace.physiology_s is None or kspace.spoke_times_s is None or kspace.times_s is None:
+        return None
+    since_r_wave = kspace.physiology_s[:, 0]
+    beat = since_r_wave.max()
+    if beat <= 0 or np.ptp(kspace.times_s) < 2 * beat:
+        return None
+    within = since_r_wave[:, None] + kspace.spoke_times_s - kspace.times_s[:, None]
+    phase: np.ndarray = within / beat % 1.0
+    return phase
+
+
+def respiratory_position(kspace: KSpace) -> np.ndarray | None:
+    """Self-gated position of every spoke (frame, spoke), 0 at one end of the breath and 1 at the other.
+
+    The first principal component, over coils, of the magnitude at the centre of k-space, band-limited to
+    breathing and replaced by its rank. Which end is inspiration is not known. None for scans that are
+    shorter than one slow breath. After Feng et al., doi:10.1002/mrm.25665.
+    """
+    if kspace.spoke_times_s is None:
+        return None
+    times = kspace.spoke_times_s.ravel()
+    if np.ptp(times) < 1 / _RESPIRATION_HZ[0]:
+        return None
+    centre = np.linalg.norm(kspace.trajectory, axis=-1).argmin(-1)
+    signals = np.abs(np.take_along_axis(kspace.data, centre[:, None, :, None], -1))[..., 0]
+    curves = signals.transpose(0, 2, 1).reshape(times.size, -1)
+    order = np.argsort(times)
+    filtered = _band_limited(curves[order], float(np.ptp(times)) / (times.size - 1))
+    component = np.linalg.svd(filtered, full_matrices=False)[0][:, 0]
+    position = np.empty(times.size)
+    position[order] = component.argsort().argsort() / (times.size - 1)
+    return position.reshape(kspace.spoke_times_s.shape)
+
+
+def sort_spokes(kspace: KSpace, labels: np.ndarray, n_bins: int) -> KSpace:
+    """The same spokes in other frames.
+
+    Parameters
+    ----------
+    kspace
+        NumPy arrays.
+    labels
+        (frame, spoke) new frame of every spoke; negative ones are left out.
+    n_bins
+        Number of new frames. Frames without a spoke stay empty: all of their spokes are masked.
+
+    Raises
+    ------
+    DataError
+        If no spoke is left.
+    """
+    mask = np.ones(labels.shape, bool) if kspace.spoke_mask is None else kspace.spoke_mask
+    flat = np.where(mask, labels, -1).ravel()
+    members = [np.flatnonzero(flat == label) for label in range(n_bins)]
+    n_spokes = max(len(spokes) for spokes in members)
+    if n_spokes == 0:
+        raise DataError("gating left no spoke; check the physiology time stamps")
+    data = np.zeros((n_bins, kspace.n_coils, n_spokes, kspace.n_samples), np.complex64)
+    trajectory = np.zeros((n_bins, n_spokes, kspace.n_samples, 2), np.float32)
+    filled = np.zeros((n_bins, n_spokes), bool)
+    source = kspace.data.transpose(0, 2, 1, 3).reshape(-1, kspace.n_coils, kspace.n_samples)
+    for label, spokes in enumerate(members):
+        data[label, :, : len(spokes)] = source[spokes].transpose(1, 0, 2)
+        trajectory[label, : len(spokes)] = kspace.trajectory.reshape(-1, kspace.n_samples, 2)[spokes]
+        filled[label, : len(spokes)] = True
+    return replace(
+        kspace,
+        data=data,
+        trajectory=trajectory,
+        spoke_mask=filled,
+        density=None,
+        is_shared=None,
+        spoke_times_s=None,
+        times_s=None,
+        physiology_s=None,
+    )
+
+
+def _band_limited(curves: np.ndarray, step_s: float) -> np.ndarray:
+    """Curves (time, coil) within the band of breathing, their mean taken away."""
+    spectrum = np.fft.rfft(curves - curves.mean(0), axis=0)
+    frequency = np.fft.rfftfreq(len(curves), step_s)
+    spectrum[(frequency < _RESPIRATION_HZ[0]) | (frequency > _RESPIRATION_HZ[1])] = 0
+    filtered: np.ndarray = np.fft.irfft(spectrum, len(curves), axis=0)
+    return filtered
