@@ -1,6 +1,6 @@
 # All set-up happens in .venv; the targets need only python3, python3-venv and make.
-# The plain torch wheel brings the CUDA libraries along; for CPU only:
-#   make TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu" test
+# TORCH is handed to pip first: the wheels of some indices bring gigabytes of CUDA libraries along. For a
+# CPU build, add the index that PyTorch names for it: make TORCH="torch==2.13.0 --index-url ..." test
 
 PYTHON ?= python3
 TORCH ?= torch==2.13.0

@@ -18,6 +18,7 @@ from gadgets.wire import Item, Session, Wire
 from python_recon.errors import ReconError, StreamError
 from python_recon.schedule import ProgressReport
 
+_REPORT_EVERY = 16
 _log = logging.getLogger(__name__)
 
 
@@ -68,6 +69,7 @@ class PipeSource:
 class Outcome:
     """What a replay gave."""
 
+    n_sent: int = 0
     n_images: int = 0
     seconds: float = 0.0
     first_image_s: float | None = None
@@ -96,6 +98,7 @@ def replay(
                 outcome.first_image_s = outcome.first_image_s or time.monotonic() - started
                 keep(item)
                 outcome.n_images += 1
+                report(*_progress(source, outcome))
             elif isinstance(item, Text):
                 _log.info("%s says: %s", peers[-1].name, item)
             else:
@@ -132,14 +135,18 @@ class _Collector(logging.Handler):
 
 
 def _counted(source: Source, outcome: Outcome, report: ProgressReport) -> Iterator[Item]:
-    total = source.n_items
-    number = 0
-    for number, item in enumerate(source.items(), 1):
+    for item in source.items():
         yield item
-        if number % 16 == 0:
-            of_total = f" of {total}" if total else ""
-            report(f"sent {number}{of_total}, images {outcome.n_images}", number / total if total else 0.0)
-    report(f"sent all {number}, waiting for the images", 1.0)
+        outcome.n_sent += 1
+        if outcome.n_sent % _REPORT_EVERY == 0:
+            report(*_progress(source, outcome))
+    report(*_progress(source, outcome))
+
+
+def _progress(source: Source, outcome: Outcome) -> tuple[str, float]:
+    total = source.n_items
+    sent = f"{outcome.n_sent} of {total}" if total else str(outcome.n_sent)
+    return f"{sent} sent, {outcome.n_images} images back", outcome.n_sent / total if total else 0.0
 
 
 def _without_images(outcome: Outcome) -> str:

@@ -23,10 +23,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from python_recon.arrays import Array, to_numpy
 from python_recon.errors import ShapeError
-
-Array: TypeAlias = Any
-"""A NumPy, CuPy or Torch array."""
 
 Vector: TypeAlias = tuple[float, float, float]
 
@@ -189,7 +187,8 @@ class KSpace:
 
     def to_numpy(self) -> KSpace:
         """The same k-space with NumPy arrays."""
-        moved: dict[str, Any] = {name: _ndarray(getattr(self, name)) for name in _TENSORS}
+        held = {name: getattr(self, name) for name in _TENSORS}
+        moved: dict[str, Any] = {name: None if a is None else to_numpy(a) for name, a in held.items()}
         return replace(self, **moved)
 
     def frames(self, index: slice) -> KSpace:
@@ -255,10 +254,6 @@ def _require(name: str, array: Array | None, shape: tuple[int, ...]) -> None:
 
 def _cut(array: Array | None, index: slice) -> Array | None:
     return None if array is None else array[index]
-
-
-def _ndarray(array: Array | None) -> np.ndarray | None:
-    return array if array is None or isinstance(array, np.ndarray) else array.cpu().numpy()
 
 
 def _tensor(array: Array | None, device: str) -> Array | None:

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from gadgets.cli import comparing, configuration, files, installation, replaying
-from gadgets.cli.console import errors, output
+from gadgets.cli.console import ConsoleHandler, errors, output
 from python_recon.errors import ReconError
 
 
@@ -62,7 +62,8 @@ def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Log everything; show tracebacks.")] = False,
 ) -> None:
     level = logging.DEBUG if debug else logging.INFO if verbose else logging.WARNING
-    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", force=True)
+    style = "%(levelname)s %(name)s: %(message)s"
+    logging.basicConfig(level=level, format=style, handlers=[ConsoleHandler()], force=True)
     for chatty in ("matplotlib", "PIL", "h5py"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,6 +14,13 @@ from python_recon.schedule import ProgressReport
 
 output = Console()
 errors = Console(stderr=True)
+
+
+class ConsoleHandler(logging.Handler):
+    """Logs to stderr, above the progress bar where there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        errors.print(self.format(record), markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import sys
 from dataclasses import replace
 
 import numpy as np
 
+from python_recon.arrays import like, to_numpy
 from python_recon.config import CoilConfig
-from python_recon.data import Array, KSpace
+from python_recon.data import KSpace
 
 logger = logging.getLogger(__name__)
 
@@ -33,9 +33,7 @@ def compression_matrix(kspace: KSpace, config: CoilConfig) -> np.ndarray:
     """Matrix (virtual coil, coil) complex64 with orthonormal rows, the strongest virtual coil first."""
     samples = kspace.data.reshape(kspace.n_frames, kspace.n_coils, -1)
     products = (samples @ samples.conj().swapaxes(-1, -2)).sum(0)
-    if _is_torch(products):
-        products = products.resolve_conj().cpu().numpy()
-    energies, vectors = np.linalg.eigh(np.asarray(products, np.complex128))
+    energies, vectors = np.linalg.eigh(to_numpy(products).astype(np.complex128))
     energies, vectors = energies[::-1].clip(min=0), vectors[:, ::-1]
     n_virtual = _n_virtual(energies, config)
     logger.info(
@@ -53,10 +51,7 @@ def compression_matrix(kspace: KSpace, config: CoilConfig) -> np.ndarray:
 def apply_compression(kspace: KSpace, matrix: np.ndarray) -> KSpace:
     """The k-space of the virtual coils of a matrix (virtual coil, coil)."""
     data = kspace.data
-    operator: Array = matrix
-    if _is_torch(data):
-        operator = sys.modules["torch"].as_tensor(matrix, device=data.device)
-    samples = operator @ data.reshape(kspace.n_frames, kspace.n_coils, -1)
+    samples = like(matrix, data) @ data.reshape(kspace.n_frames, kspace.n_coils, -1)
     return replace(kspace, data=samples.reshape(kspace.n_frames, len(matrix), *data.shape[2:]))
 
 
@@ -66,7 +61,3 @@ def _n_virtual(energies: np.ndarray, config: CoilConfig) -> int:
     kept = np.cumsum(energies)
     enough = int(np.searchsorted(kept, config.energy * kept[-1])) + 1
     return min(enough, config.maximum, len(energies))
-
-
-def _is_torch(array: Array) -> bool:
-    return "torch" in sys.modules and isinstance(array, sys.modules["torch"].Tensor)

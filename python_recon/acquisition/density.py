@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import replace
 
 import numpy as np
 
+from python_recon.arrays import Array, like, to_numpy
 from python_recon.config import DensityConfig
-from python_recon.data import Array, KSpace
+from python_recon.data import KSpace
 from python_recon.operators.nufft import Nufft
 
 
@@ -28,12 +28,12 @@ def ramp_density(kspace: KSpace) -> Array:
     gets 0. Borrowed spokes count only beyond n / pi, up to which the n spokes of the frame itself lie
     densely enough (Nyquist); there they share the rings with the frame's own.
     """
-    trajectory = _to_numpy(kspace.trajectory).astype(np.float64)
+    trajectory = to_numpy(kspace.trajectory).astype(np.float64)
     is_there = _flags(kspace.spoke_mask, kspace, value=True)
     is_shared = _flags(kspace.is_shared, kspace, value=False) & is_there
     frames = zip(trajectory, is_there & ~is_shared, is_shared, strict=True)
     density = np.stack([_frame_density(*frame) for frame in frames]).astype(np.float32)
-    return _like(density, kspace.trajectory)
+    return like(density, kspace.trajectory)
 
 
 def iterative_density(kspace: KSpace, iterations: int) -> Array:
@@ -48,7 +48,7 @@ def iterative_density(kspace: KSpace, iterations: int) -> Array:
     matrix = (2 * kspace.matrix[0], 2 * kspace.matrix[1])
     # On a matrix and a field of view of twice the size every k counts twice as many cycles.
     nufft = Nufft(2 * kspace.trajectory, matrix)
-    taper = _like(_autocorrelated_disc(matrix), density)
+    taper = like(_autocorrelated_disc(matrix), density)
     # Four times the area, so that a sample of a full Cartesian grid gets weight 1.
     scale = 4.0
     for _ in range(iterations):
@@ -95,10 +95,10 @@ def _ring_shares(trajectory: np.ndarray, radius: np.ndarray, is_used: np.ndarray
     half = (along >= 0).astype(int)
     # An even number of samples makes one half longer by one sample: no reason to leave the other out.
     tolerance = 1.5 * np.abs(np.diff(radius, axis=1)).max(initial=0.0)
-    shares = np.zeros_like(radius)
+    shares = np.zeroslike(radius)
     inner = -1.0
     for outer in _levels(reach[is_used], tolerance):
-        halves = np.zeros_like(reach)
+        halves = np.zeroslike(reach)
         halves[reach >= outer - tolerance] = _angular_shares(angle[reach >= outer - tolerance])
         is_inside = (radius > inner) & (radius <= outer + tolerance) & is_used[:, None]
         shares = np.where(is_inside, np.take_along_axis(halves, half, axis=1), shares)
@@ -134,17 +134,4 @@ def _autocorrelated_disc(matrix: tuple[int, int]) -> np.ndarray:
 def _flags(flags: Array | None, kspace: KSpace, *, value: bool) -> np.ndarray:
     if flags is None:
         return np.full((kspace.n_frames, kspace.n_spokes), value)
-    return _to_numpy(flags)
-
-
-def _to_numpy(array: Array) -> np.ndarray:
-    values: np.ndarray = array.detach().cpu().numpy() if _is_torch(array) else array
-    return values
-
-
-def _like(array: np.ndarray, model: Array) -> Array:
-    return sys.modules["torch"].as_tensor(array, device=model.device) if _is_torch(model) else array
-
-
-def _is_torch(array: Array) -> bool:
-    return "torch" in sys.modules and isinstance(array, sys.modules["torch"].Tensor)
+    return to_numpy(flags)

@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import importlib
 import logging
-import sys
 
+from python_recon.arrays import is_torch, to_numpy
 from python_recon.config import CoilConfig
-from python_recon.data import Array, CoilMaps, KSpace
+from python_recon.data import CoilMaps, KSpace
 from python_recon.errors import DataError
 
 _log = logging.getLogger(__name__)
@@ -52,18 +52,14 @@ def estimate(kspace: KSpace, config: CoilConfig) -> CoilMaps:
     estimator = importlib.import_module(f"python_recon.coil_maps.{name}")
     calibration = calibrate(kspace, estimator.REGION, config.calibration_width)
     if kspace.n_coils == 1:
-        return CoilMaps(_like(torch.ones(1, *kspace.matrix).to(calibration.samples), kspace.data), name)
-    with torch.no_grad():
-        maps = estimator.maps(calibration, kspace.matrix)
+        maps = torch.ones(1, *kspace.matrix).to(calibration.samples)
+    else:
+        with torch.no_grad():
+            maps = estimator.maps(calibration, kspace.matrix)
     if not maps.sum().isfinite():
         raise DataError(f"coil maps by {name!r} are not finite; try another estimator (coils.maps)")
     silent = calibration.silent_coils()
     if silent:
         _log.warning("coils %s hold no signal, their maps are zero", silent)
         maps[silent] = 0
-    return CoilMaps(_like(maps, kspace.data), name)
-
-
-def _like(maps: Array, model: Array) -> Array:
-    is_torch = "torch" in sys.modules and isinstance(model, sys.modules["torch"].Tensor)
-    return maps if is_torch else maps.numpy()
+    return CoilMaps(maps if is_torch(kspace.data) else to_numpy(maps), name)

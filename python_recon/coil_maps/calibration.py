@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from python_recon.data import Array, KSpace
+from python_recon.arrays import Array
+from python_recon.data import KSpace
 from python_recon.errors import DataError
 from python_recon.operators.nufft import Nufft
 

@@ -23,7 +23,7 @@ class CgSenseOptions(Section):
 
     iterations: int = Field(10, ge=1)
     """Conjugate-gradient iterations."""
-    regularisation: float = Field(0.01, ge=0)
+    regularisation: float = Field(0.05, ge=0)
     """Weight of |x|^2; the normal operator has eigenvalues of up to about 1."""
 
 

@@ -15,8 +15,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from python_recon.arrays import Array
 from python_recon.config import Config, Section, load_preset, nearest
-from python_recon.data import Array, CoilMaps, KSpace
+from python_recon.data import CoilMaps, KSpace
 from python_recon.errors import ConfigError
 from python_recon.schedule import Budget
 

@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from python_recon.data import Array
+from python_recon.arrays import Array, is_torch
 from python_recon.errors import BackendError, ShapeError
 
 Library = Literal["auto", "finufft", "cufinufft", "gridder"]
@@ -101,7 +101,7 @@ class Nufft:
 
 
 def _plan_type(trajectory: Array, library: Library) -> Any:
-    on_cuda = "cupy" in type(trajectory).__module__ or (_is_torch(trajectory) and trajectory.is_cuda)
+    on_cuda = "cupy" in type(trajectory).__module__ or (is_torch(trajectory) and trajectory.is_cuda)
     if library == "auto":
         library = ("cufinufft" if has_cufinufft() else "gridder") if on_cuda else "finufft"
     if library == "gridder":
@@ -132,12 +132,8 @@ def has_cufinufft() -> bool:
     return True
 
 
-def _is_torch(array: Array) -> bool:
-    return "torch" in sys.modules and isinstance(array, sys.modules["torch"].Tensor)
-
-
 def _stack(frames: list[Array]) -> Array:
-    if _is_torch(frames[0]):
+    if is_torch(frames[0]):
         return sys.modules["torch"].stack(frames)
     if isinstance(frames[0], np.ndarray):
         return np.stack(frames)
@@ -145,7 +141,7 @@ def _stack(frames: list[Array]) -> Array:
 
 
 def _differentiable(array: Array, function: Any, adjoint: Any) -> Array:
-    if _is_torch(array) and array.requires_grad:
+    if is_torch(array) and array.requires_grad:
         from python_recon.operators.linear import apply_linear
 
         return apply_linear(array, function, adjoint)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from python_recon.data import Array
+from python_recon.arrays import Array
 from python_recon.errors import BackendError
 
 _COARSE = 1e-4

@@ -16,6 +16,9 @@ from python_recon.operators.nufft import Nufft
 _WORKING_SET_BYTES = {"cpu": 1_500_000, "cuda": 64_000_000}
 """Padded images that are in flight together: on a CPU what stays in a core's second-level cache."""
 
+_COLUMNS = {"cpu": 32, "cuda": 1 << 20}
+"""Columns of k-space that are mixed together, for the same reason."""
+
 
 def point_spread_kernels(
     trajectory: torch.Tensor, weights: torch.Tensor, matrix: tuple[int, int], tolerance: float = 1e-4
@@ -97,20 +100,32 @@ class SubspaceGram:
     """
 
     def __init__(self, kernels: torch.Tensor, maps: torch.Tensor, basis: torch.Tensor) -> None:
-        pairs = torch.einsum("fk,fl->lkf", basis, basis).flatten(0, 1)
-        mixed = (pairs @ kernels.flatten(1)).unflatten(0, (basis.shape[1], basis.shape[1]))  # type: ignore[no-untyped-call]
-        self._mixing = mixed.unflatten(-1, kernels.shape[1:])
         self._maps = maps
+        self._width = min(_COLUMNS[maps.device.type], kernels.shape[-1])
+        pairs = torch.einsum("fk,fl->lkf", basis, basis).flatten(0, 1)
+        mixed = (pairs @ kernels.flatten(1)).reshape(basis.shape[1], basis.shape[1], *kernels.shape[1:])
+        # Doubled, so that a kernel multiplies real and imaginary parts that lie side by side.
+        self._mixing = [block.repeat_interleave(2, -1) for block in torch.split(mixed, self._width, -1)]
 
     def __call__(self, components: torch.Tensor) -> torch.Tensor:
+        rows, columns = components.shape[-2:]
         result = torch.zeros_like(components)
         for maps in self._maps:
-            spectra = _pad_transform(components * maps)
-            mixed = torch.zeros_like(spectra)
-            for kernel, spectrum in zip(self._mixing, spectra, strict=True):
-                mixed += kernel * spectrum
-            result += _crop_transform(mixed) * maps.conj()
+            spectra = torch.fft.fft(components * maps, 2 * columns)
+            for mixing, block in zip(self._mixing, torch.split(spectra, self._width, -1), strict=True):
+                mixed = _mix(mixing, torch.fft.fft(block, 2 * rows, dim=-2))
+                block.copy_(torch.fft.ifft(mixed, dim=-2)[..., :rows, :])
+            result += torch.fft.ifft(spectra)[..., :columns] * maps.conj()
         return result
+
+
+def _mix(mixing: torch.Tensor, spectra: torch.Tensor) -> torch.Tensor:
+    """Sum over l of ``mixing[l, k] * spectra[l]``, the mixing with its columns doubled."""
+    pairs = torch.view_as_real(spectra).flatten(-2)
+    mixed = mixing[0] * pairs[0]
+    for kernel, pair in zip(mixing[1:], pairs[1:], strict=True):
+        mixed.addcmul_(kernel, pair)
+    return torch.view_as_complex(mixed.reshape(*spectra.shape, 2))
 
 
 def convolve(images: torch.Tensor, kernels: torch.Tensor) -> torch.Tensor:

@@ -119,3 +119,8 @@ def reports_error(connection):
 class AsClass:
     def handle(self, connection):
         image_per_readout(connection)
+
+
+def says_its_number(connection):
+    logging.info("my number is %d", os.getpid())
+    time.sleep(600)

@@ -109,7 +109,7 @@ class TestGadgetsThatFail:
     @pytest.mark.parametrize("target", ["hangs", "ignores_termination"])
     def test_silence_ends_in_an_error_and_the_process_in_nothing(self, scan_path, write_config, target):
         started = time.monotonic()
-        outcome, images = _run(scan_path, write_config(target), idle_s=3.0)
+        outcome, images = _run(scan_path, write_config(target), idle_s=1.0)
         assert isinstance(outcome.error, DeadlineError)
         assert f"waiting for sample_gadgets.{target}" in str(outcome.error)
         assert time.monotonic() - started < 30

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import signal
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import h5py
 import ismrmrd
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -169,8 +171,8 @@ class TestFailures:
         assert not output.exists()
 
     def test_silence(self, paths, write_config):
-        message = error_of(replay(*paths, "-c", write_config("hangs"), "-t", 2))
-        assert "nothing moved for 2 s, waiting for sample_gadgets.hangs" in message
+        message = error_of(replay(*paths, "-c", write_config("hangs"), "-t", 1))
+        assert "nothing moved for 1 s, waiting for sample_gadgets.hangs" in message
 
 
 class TestServer:
@@ -264,3 +266,18 @@ class TestPipes:
         done = self._run(b"", "-f", scan_path, "--stdout", "-c", write_config("image_per_readout"))
         assert done.returncode == 0, done.stderr
         assert done.stdout[:2] == int(MessageId.IMAGE).to_bytes(2, "little")
+
+
+class TestInterrupt:
+    def test_ctrl_c_ends_the_gadgets_too(self, scan_path, write_config, output):
+        arguments = ["-v", "replay", "-f", scan_path, "-o", output, "-c", write_config("says_its_number")]
+        command = [str(item) for item in (COMMAND, *arguments)]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            line = next(line for line in process.stderr if "my number is" in line)
+            gadget = psutil.Process(int(line.split()[-1]))
+            process.send_signal(signal.SIGINT)
+            status = process.wait(timeout=20)
+        assert status != 0
+        assert not gadget.is_running()
+        assert not output.exists()
+        assert not list(output.parent.glob("*.part"))
