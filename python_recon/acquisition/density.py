@@ -95,10 +95,10 @@ def _ring_shares(trajectory: np.ndarray, radius: np.ndarray, is_used: np.ndarray
     half = (along >= 0).astype(int)
     # An even number of samples makes one half longer by one sample: no reason to leave the other out.
     tolerance = 1.5 * np.abs(np.diff(radius, axis=1)).max(initial=0.0)
-    shares = np.zeroslike(radius)
+    shares = np.zeros_like(radius)
     inner = -1.0
     for outer in _levels(reach[is_used], tolerance):
-        halves = np.zeroslike(reach)
+        halves = np.zeros_like(reach)
         halves[reach >= outer - tolerance] = _angular_shares(angle[reach >= outer - tolerance])
         is_inside = (radius > inner) & (radius <= outer + tolerance) & is_used[:, None]
         shares = np.where(is_inside, np.take_along_axis(halves, half, axis=1), shares)
