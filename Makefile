@@ -9,7 +9,6 @@ BIN := $(VENV)/bin
 OUT := demo_output
 INPUT ?=
 PISCO := $(BIN)/gadgetron-pisco
-FRAMES := $(if $(INPUT),,--set binning.spokes_per_frame=13)
 SCAN := $(if $(INPUT),$(INPUT),$(OUT)/scan.h5)
 PREVIEW_CONFIG ?= radial_preview.xml
 STRONG_CONFIG ?= radial_grasp.xml
@@ -37,8 +36,8 @@ $(VENV)/.installed-dev: pyproject.toml | $(VENV)/.torch
 demo: $(VENV)/.installed
 	@mkdir -p $(OUT)
 	@$(if $(INPUT),true,$(PISCO) simulate $(SCAN) --overwrite --matrix 128 --coils 8 --frames 24 --spokes-per-frame 13 --noise-scan)
-	@$(PISCO) replay -f "$(SCAN)" -c $(PREVIEW_CONFIG) $(FRAMES) -o $(OUT)/fast.h5 --overwrite --preview $(OUT)/fast
-	@$(PISCO) replay -f "$(SCAN)" -c $(STRONG_CONFIG) $(FRAMES) -o $(OUT)/strong.h5 --overwrite --preview $(OUT)/strong --report $(OUT)/report.html
+	@$(PISCO) replay -f "$(SCAN)" -c $(PREVIEW_CONFIG) -o $(OUT)/fast.h5 --overwrite --preview $(OUT)/fast
+	@$(PISCO) replay -f "$(SCAN)" -c $(STRONG_CONFIG) -o $(OUT)/strong.h5 --overwrite --preview $(OUT)/strong --report $(OUT)/report.html
 	@echo "Images:   $(OUT)/fast.h5 $(OUT)/strong.h5"
 	@echo "Previews: $(OUT)/fast $(OUT)/strong"
 	@echo "Report:   $(OUT)/report.html"

@@ -32,6 +32,8 @@ class Region:
     """Width beyond which it gains nothing."""
     most_spokes: int | None = None
     """Spokes it can afford; where there are more, as many are taken, evenly over the scan."""
+    is_rough: bool = False
+    """For a first look from the first spokes: that they are few is no cause for a warning."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ def _fitting_width(region: Region, width: int | None, spokes: torch.Tensor, matr
     n_angles = len(torch.unique(_angle_class(spokes)))
     sampled = 2 * n_angles / math.pi
     needed = region.narrowest if width is None else width
-    if 2 * sampled < needed:
+    if 2 * sampled < needed and not region.is_rough:
         _log.warning(
             "%d angles sample %.0f cycles per field of view at the Nyquist rate, less than half of the "
             "calibration region's %d: coil maps may be inaccurate",

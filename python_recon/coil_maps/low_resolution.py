@@ -15,7 +15,7 @@ import torch
 from python_recon.coil_maps.calibration import Calibration, Region
 from python_recon.coil_maps.smoothness import normalised, signal_weight, smooth_maps
 
-REGION = Region(narrowest=24, widest=32, most_spokes=100)
+REGION = Region(narrowest=24, widest=32, most_spokes=100, is_rough=True)
 
 
 def maps(calibration: Calibration, matrix: tuple[int, int]) -> torch.Tensor:
