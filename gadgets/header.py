@@ -17,6 +17,9 @@ from xml.etree.ElementTree import Element, ParseError, tostring
 
 import ismrmrd
 from ismrmrd.xsd import CreateFromDocument, ismrmrdHeader
+from xsdata.formats.dataclass.context import XmlContext
+from xsdata.formats.dataclass.serializers import XmlSerializer
+from xsdata.formats.dataclass.serializers.config import SerializerConfig
 
 from python_recon.errors import ProtocolError
 
@@ -45,6 +48,12 @@ def parse_header(xml: bytes) -> ismrmrdHeader:
     for complaint in complaints:
         _log.warning("header: %s", complaint.message)
     return header
+
+
+def header_text(header: ismrmrdHeader) -> str:
+    """The header as XML. ``ToXML`` of ismrmrd 1.14 does not work with current versions of xsdata."""
+    serializer = XmlSerializer(context=XmlContext(), config=SerializerConfig())
+    return serializer.render(header, ns_map={"": NAMESPACE})
 
 
 def _parse(xml: bytes) -> Element:

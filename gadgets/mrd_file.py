@@ -7,6 +7,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +17,7 @@ import h5py
 import ismrmrd
 import numpy as np
 
-from gadgets.header import parse_header
+from gadgets.header import header_text, parse_header
 from python_recon.config import nearest
 from python_recon.errors import ConfigError, DataError, ProtocolError
 
@@ -59,7 +60,7 @@ class ScanFile:
     @property
     def header_xml(self) -> str:
         """The header, mended where the file's violates the schema."""
-        return str(ismrmrd.xsd.ToXML(self.header))
+        return header_text(self.header)
 
     @property
     def n_items(self) -> int:
@@ -174,13 +175,13 @@ class ImageFile:
 
     def write_header(self, group: str, xml: str) -> None:
         """Keep the scan's header beside its images."""
-        with ismrmrd.Dataset(str(self._part), group) as dataset:
+        with closing(ismrmrd.Dataset(str(self._part), group)) as dataset:
             dataset.write_xml_header(xml.encode())
 
     def append(self, group: str, image: ismrmrd.Image) -> None:
         """Add an image to its series; another size or type than the series has opens a new one."""
         series = self._series(group, image)
-        with ismrmrd.Dataset(str(self._part), group) as dataset:
+        with closing(ismrmrd.Dataset(str(self._part), group)) as dataset:
             dataset.append_image(series, image)
         self.counts[f"{group}/{series}"] += 1
 

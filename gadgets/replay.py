@@ -12,6 +12,7 @@ from typing import Protocol
 
 import ismrmrd
 
+from gadgets.header import header_text
 from gadgets.messages import Text
 from gadgets.pump import Peer, exchange
 from gadgets.wire import Item, Session, Wire
@@ -56,7 +57,7 @@ class PipeSource:
 
     @property
     def header_xml(self) -> str:
-        return str(ismrmrd.xsd.ToXML(self.session.header))
+        return header_text(self.session.header)
 
     def items(self) -> Iterator[Item]:
         return iter(self._wire)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import ismrmrd
@@ -14,7 +15,7 @@ from python_recon.data import Counters, Geometry, ImageSeries
 
 def read_series(path: Path, group: str = "dataset") -> Iterator[ImageSeries]:
     """Every image of a file as a series of one frame; volumes come as the slices they consist of."""
-    with ismrmrd.Dataset(str(path), group, create_if_needed=False) as dataset:
+    with closing(ismrmrd.Dataset(str(path), group, create_if_needed=False)) as dataset:
         for name in sorted(name for name in dataset.list() if name.startswith("image_")):
             for number in range(dataset.number_of_images(name)):
                 yield from _series(dataset.read_image(name, number))

@@ -10,10 +10,8 @@ import numpy as np
 from ismrmrd import xsd
 from ismrmrd.hdf5 import acquisition_header_dtype
 from pydantic import Field
-from xsdata.formats.dataclass.context import XmlContext
-from xsdata.formats.dataclass.serializers import XmlSerializer
-from xsdata.formats.dataclass.serializers.config import SerializerConfig
 
+from gadgets.header import header_text
 from gadgets.readouts import TICK_S
 from python_recon.acquisition.angles import GOLDEN_ANGLE_DEG
 from python_recon.config import Section
@@ -216,9 +214,7 @@ def header_xml(options: SimulateOptions) -> bytes:
         encoding=[_encoding(options)],
         sequenceParameters=xsd.sequenceParametersType(TR=[options.repetition_time]),
     )
-    # ismrmrd 1.14's own ToXML does not work with current versions of xsdata.
-    serializer = XmlSerializer(context=XmlContext(), config=SerializerConfig())
-    return serializer.render(header, ns_map={"": "http://www.ismrm.org/ISMRMRD"}).encode()
+    return header_text(header).encode()
 
 
 def _system(options: SimulateOptions) -> xsd.acquisitionSystemInformationType:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -165,7 +166,7 @@ def scan_path(tmp_path_factory):
     """A file with a noise scan, two frames of five spokes and three waveforms spread over their time."""
     path = tmp_path_factory.mktemp("scan") / "scan.h5"
     simulate(path, SimulateOptions(matrix=16, coils=2, frames=2, spokes_per_frame=5, seed=7))
-    with ismrmrd.Dataset(str(path), "dataset") as dataset:
+    with closing(ismrmrd.Dataset(str(path), "dataset")) as dataset:
         last = dataset.read_acquisition(dataset.number_of_acquisitions() - 1)
         for number in range(N_WAVEFORMS):
             data = np.arange(4, dtype=np.uint32).reshape(1, 4) + number

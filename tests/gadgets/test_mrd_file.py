@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 import h5py
@@ -32,7 +33,10 @@ def copy_path(scan_path: Path, tmp_path: Path) -> Path:
 
 class TestReading:
     def test_items_are_as_ismrmrd_reads_them(self, scan_path, copy_path):
-        with ScanFile(scan_path) as scan, ismrmrd.Dataset(str(copy_path), create_if_needed=False) as dataset:
+        with (
+            ScanFile(scan_path) as scan,
+            closing(ismrmrd.Dataset(str(copy_path), create_if_needed=False)) as dataset,
+        ):
             for number, acquisition in enumerate(scan.acquisitions()):
                 assert acquisition == dataset.read_acquisition(number)
             assert number + 1 == scan.n_acquisitions == dataset.number_of_acquisitions()
@@ -137,7 +141,7 @@ def _other_table(path: Path) -> None:
 def _images_only(path: Path) -> None:
     with h5py.File(path, "a") as file:
         del file["dataset/data"]
-    with ismrmrd.Dataset(str(path)) as dataset:
+    with closing(ismrmrd.Dataset(str(path))) as dataset:
         dataset.append_image("image_1", _image(1))
 
 
@@ -175,7 +179,7 @@ class TestWriting:
             file.commit()
             assert file.counts == {"dataset/image_1": 3, "dataset/image_2": 1}
             assert file.n_images == 4
-        with ismrmrd.Dataset(str(path), create_if_needed=False) as dataset:
+        with closing(ismrmrd.Dataset(str(path), create_if_needed=False)) as dataset:
             assert dataset.number_of_images("image_1") == 3
             image = dataset.read_image("image_1", 1)
             np.testing.assert_array_equal(image.data, np.full((1, 1, 5, 3), 2.0))

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import h5py
@@ -56,7 +57,7 @@ class TestResults:
         assert result.exit_code == 0, result.stderr
         assert f"{N_ITEMS} images (45 in dataset/image_1)" in result.stderr
         assert result.stdout == ""
-        with ismrmrd.Dataset(str(output), create_if_needed=False) as dataset:
+        with closing(ismrmrd.Dataset(str(output), create_if_needed=False)) as dataset:
             assert dataset.number_of_images("image_1") == N_ITEMS
             np.testing.assert_array_equal(dataset.read_image("image_1", 6).data, np.full((1, 1, 6, 4), 7))
             assert b"simulated_radial_heart" in dataset.read_xml_header()
@@ -83,7 +84,7 @@ class TestResults:
     def test_set_overrides_properties(self, paths, output, write_config):
         config = write_config("tell_configuration", properties='<property name="a" value="1"/>')
         assert replay(*paths, "-c", config, "--set", "a=2", "--set", "b=x=y").exit_code == 0
-        with ismrmrd.Dataset(str(output), create_if_needed=False) as dataset:
+        with closing(ismrmrd.Dataset(str(output), create_if_needed=False)) as dataset:
             meta = dataset.read_image("image_1", 0).meta
         assert (meta["a"], meta["b"]) == ("2", "x=y")
 

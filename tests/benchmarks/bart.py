@@ -1,0 +1,98 @@
+"""BART by its command line, with files in memory."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from tests.benchmarks.timing import Contender
+
+TIME_AXIS = 10
+"""BART's axis of the frames; axes are x, y, z, coil, ... as BART counts them."""
+_OWN_TIME = re.compile(r"Total Time: ([0-9.]+)")
+
+
+def is_there() -> bool:
+    return shutil.which("bart") is not None
+
+
+def version() -> str:
+    if not is_there():
+        return "BART is not on PATH (Debian, Ubuntu: apt install bart)"
+    return "BART " + subprocess.run(["bart", "version"], capture_output=True, text=True).stdout.strip()
+
+
+def has_tool(name: str) -> bool:
+    return subprocess.run(["bart", name, "-h"], capture_output=True).returncode == 0
+
+
+class Workspace:
+    """A folder of BART's arrays, in memory where there is /dev/shm; removed with the object."""
+
+    def __init__(self) -> None:
+        memory = Path("/dev/shm")
+        self._folder = tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None)
+        self.path = Path(self._folder.name)
+
+    def write(self, name: str, array: np.ndarray, axes: Sequence[int]) -> None:
+        """Store an array whose dimensions are BART's ``axes``, the last one fastest as everywhere here."""
+        sizes = [1] * 16
+        for axis, size in zip(axes, array.shape, strict=True):
+            sizes[axis] = size
+        if list(axes) != sorted(axes, reverse=True):
+            raise ValueError(f"axes are {axes}, expected falling ones")
+        (self.path / f"{name}.hdr").write_text("# Dimensions\n" + " ".join(map(str, sizes)) + "\n")
+        np.ascontiguousarray(array, np.complex64).tofile(self.path / f"{name}.cfl")
+
+    def read(self, name: str) -> np.ndarray:
+        """The array without its axes of length 1, BART's first axis last."""
+        sizes = (self.path / f"{name}.hdr").read_text().splitlines()[1].split()
+        array = np.fromfile(self.path / f"{name}.cfl", np.complex64)
+        return array.reshape([int(size) for size in reversed(sizes)]).squeeze()
+
+    def run(self, *arguments: str) -> tuple[float, float, float | None]:
+        """Run a command; its seconds, its peak memory in MiB, and the seconds that it reports itself.
+
+        Raises
+        ------
+        RuntimeError
+            With what BART said, if it failed.
+        """
+        with tempfile.TemporaryFile("w+") as log:
+            started = time.perf_counter()
+            process = subprocess.Popen(["bart", *arguments], cwd=self.path, stdout=log, stderr=log)
+            _, status, usage = os.wait4(process.pid, 0)
+            seconds = time.perf_counter() - started
+            process.returncode = os.waitstatus_to_exitcode(status)
+            log.seek(0)
+            said = log.read()
+        if process.returncode:
+            raise RuntimeError(f"bart {' '.join(arguments)} failed:\n{said}")
+        own = _OWN_TIME.search(said)
+        return seconds, usage.ru_maxrss / 1024, float(own[1]) if own else None
+
+
+@dataclass
+class BartCommand(Contender):
+    """A command whose result is the array ``output``."""
+
+    workspace: Workspace = field(default_factory=Workspace)
+    arguments: tuple[str, ...] = ()
+    output: str = "output"
+
+    def first(self) -> tuple[np.ndarray, float]:
+        _, memory_mb, _ = self.workspace.run(*self.arguments)
+        return self.workspace.read(self.output), memory_mb
+
+    def seconds(self) -> float:
+        seconds, _, self.own_seconds = self.workspace.run(*self.arguments)
+        return seconds
