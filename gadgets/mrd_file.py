@@ -93,6 +93,8 @@ class ScanFile:
         if waveform is not None:
             yield waveform
             yield from waveforms
+        if self.skipped:
+            _log.warning("%s (%d in all)", self.skipped[0], len(self.skipped))
 
     def acquisitions(self) -> Iterator[ismrmrd.Acquisition]:
         """Readouts; those that contradict their own header are left out and noted in ``skipped``."""

@@ -1,11 +1,12 @@
-"""``config show|validate|schema``."""
+"""``config show|validate|schema|table``."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from types import NoneType
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 import yaml
@@ -13,7 +14,7 @@ import yaml
 from gadgets.cli.console import output, parse_settings
 from gadgets.config_xml import find_config, parse_config, read_text
 from gadgets.properties import parse_value, properties_of
-from python_recon.config import Config, load_config, preset_names
+from python_recon.config import Config, flat_keys, load_config, preset_names
 from python_recon.errors import ConfigError
 
 app = typer.Typer(help="Show, check and describe configurations.", no_args_is_help=True)
@@ -51,6 +52,30 @@ def validate(
 def schema() -> None:
     """Show the JSON schema of the configuration."""
     output.print_json(json.dumps(Config.model_json_schema()))
+
+
+@app.command()
+def table() -> None:
+    """Show every setting, what it may be, its default and its meaning, as a Markdown table."""
+    lines = ["| setting | values | default | meaning |", "|---|---|---|---|"]
+    for name, field in flat_keys().items():
+        default = json.dumps(field.get_default(call_default_factory=True)).strip('"') or '""'
+        meaning = " ".join(str(field.description).split())
+        lines.append(f"| `{name}` | {_values(field.annotation)} | `{default}` | {meaning} |")
+    output.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+
+
+def _values(annotation: Any) -> str:
+    """What a setting of that type may be, in words."""
+    if get_origin(annotation) is Literal:
+        return ", ".join(map(str, get_args(annotation)))
+    if annotation is NoneType:
+        return "null"
+    if isinstance(annotation, type):
+        return annotation.__name__
+    if get_origin(annotation) is dict:
+        return "names and values"
+    return " or ".join(map(_values, get_args(annotation)))
 
 
 def _layers(name: str) -> list[tuple[str, Mapping[str, Any]]]:

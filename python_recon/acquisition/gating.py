@@ -9,7 +9,7 @@ import numpy as np
 from python_recon.data import KSpace
 from python_recon.errors import DataError
 
-_RESPIRATION_HZ = (0.08, 0.7)
+_RESPIRATION_HZ = (0.1, 0.7)
 """Band in which people breathe."""
 
 
@@ -33,9 +33,9 @@ def cardiac_phase(kspace: KSpace) -> np.ndarray | None:
 def respiratory_position(kspace: KSpace) -> np.ndarray | None:
     """Self-gated position of every spoke (frame, spoke), 0 at one end of the breath and 1 at the other.
 
-    The first principal component, over coils, of the magnitude at the centre of k-space, band-limited to
-    breathing and replaced by its rank. Which end is inspiration is not known. None for scans that are
-    shorter than one slow breath. After Feng et al., doi:10.1002/mrm.25665.
+    The first principal component, over coils, of the complex signal at the centre of k-space, without its
+    slow drift (contrast agent), band-limited to breathing and replaced by its rank. Which end is inspiration
+    is not known. None for scans shorter than one slow breath. After Feng et al., doi:10.1002/mrm.25665.
     """
     if kspace.spoke_times_s is None:
         return None
@@ -43,8 +43,8 @@ def respiratory_position(kspace: KSpace) -> np.ndarray | None:
     if np.ptp(times) < 1 / _RESPIRATION_HZ[0]:
         return None
     centre = np.linalg.norm(kspace.trajectory, axis=-1).argmin(-1)
-    signals = np.abs(np.take_along_axis(kspace.data, centre[:, None, :, None], -1))[..., 0]
-    curves = signals.transpose(0, 2, 1).reshape(times.size, -1)
+    signals = np.take_along_axis(kspace.data, centre[:, None, :, None], -1)[..., 0]
+    curves = np.ascontiguousarray(signals.transpose(0, 2, 1)).reshape(times.size, -1).view(np.float32)
     order = np.argsort(times)
     filtered = _band_limited(curves[order], float(np.ptp(times)) / (times.size - 1))
     component = np.linalg.svd(filtered, full_matrices=False)[0][:, 0]
@@ -98,8 +98,10 @@ def sort_spokes(kspace: KSpace, labels: np.ndarray, n_bins: int) -> KSpace:
 
 
 def _band_limited(curves: np.ndarray, step_s: float) -> np.ndarray:
-    """Curves (time, coil) within the band of breathing, their mean taken away."""
-    spectrum = np.fft.rfft(curves - curves.mean(0), axis=0)
+    """Curves (time, signal) within the band of breathing, a cubic drift taken away."""
+    drifts = np.polynomial.legendre.legvander(np.linspace(-1, 1, len(curves)), 3)
+    steady = curves - drifts @ np.linalg.lstsq(drifts, curves, rcond=None)[0]
+    spectrum = np.fft.rfft(steady, axis=0)
     frequency = np.fft.rfftfreq(len(curves), step_s)
     spectrum[(frequency < _RESPIRATION_HZ[0]) | (frequency > _RESPIRATION_HZ[1])] = 0
     filtered: np.ndarray = np.fft.irfft(spectrum, len(curves), axis=0)

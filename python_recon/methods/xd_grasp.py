@@ -1,10 +1,11 @@
-"""XD-GRASP: one extra dimension for breathing, and one beat for the whole scan.
+"""XD-GRASP: breathing as an extra dimension, and one beat for the whole scan.
 
-Spokes are sorted into cardiac phases and respiratory states; the images x[c, r] of all of them minimise
-``|W^1/2 (F S x - y)|^2 / 2 + lambda_c sum |x[c+1, r] - x[c, r]| + lambda_r sum |x[c, r+1] - x[c, r]|``,
-periodic in c. The series that is returned shows, for every frame of the scan, the image of its phase and
-state. Feng et al., doi:10.1002/mrm.25665. Without R-wave stamps the frames of the scan stand for the cardiac
-phases, without wrap; scans too short for self-gating have one respiratory state.
+With R-wave stamps the spokes are sorted into cardiac phases c and respiratory states r, and the images of all
+of them minimise ``|W^1/2 (F S x - y)|^2 / 2 + lambda_c sum |x[c+1, r] - x[c, r]| + lambda_r sum |x[c, r+1] -
+x[c, r]|``, periodic in c; the series that is returned shows, for every frame of the scan, the image of its
+phase and state. Without stamps the frames of the scan are kept, and lambda_r weighs the differences between
+frames that follow one another in the order of their respiratory position. The position is self-gated; in a
+scan too short for that there is no such term. Feng et al., doi:10.1002/mrm.25665.
 """
 
 from __future__ import annotations
@@ -41,66 +42,67 @@ class XdGraspOptions(Section):
 
 
 @dataclass(frozen=True)
-class _Sorting:
-    """Where every spoke belongs."""
+class _Arrangement:
+    """Frames to reconstruct, and which of them are alike."""
 
-    phases: np.ndarray
-    """(frame, spoke) int."""
-    states: np.ndarray
-    """(frame, spoke) int."""
-    n_phases: int
-    n_states: int
-    is_periodic: bool
-
-    @property
-    def labels(self) -> np.ndarray:
-        return self.phases * self.n_states + self.states
-
-    def differences(self, respiratory_weight: float) -> torch.Tensor:
-        """Differences (difference, phase * state) along both dimensions."""
-        cardiac = neighbour_differences(self.n_phases, self.is_periodic)
-        respiratory = respiratory_weight * neighbour_differences(self.n_states)
-        rows = [torch.kron(cardiac, torch.eye(self.n_states))]
-        rows.append(torch.kron(torch.eye(self.n_phases), respiratory))
-        return torch.cat(rows)
-
-    def bin_of_frames(self) -> np.ndarray:
-        """(frame,) bin of the middle spoke of every frame of the scan."""
-        labels: np.ndarray = self.labels[:, self.labels.shape[1] // 2]
-        return labels
+    kspace: KSpace
+    differences: torch.Tensor
+    """(difference, image) whose variation is penalised; scaled by lambda_r / lambda_c for respiration."""
+    image_of_frame: np.ndarray
+    """(frame,) the image that shows each frame of the scan."""
+    details: dict[str, int]
 
 
 def run(kspace: KSpace, maps: CoilMaps, options: XdGraspOptions, budget: Budget) -> Reconstruction:
     """The series, a frame for every frame of the scan; stops at the deadline with what it has."""
     device = kspace.data.device
-    scan = kspace.to_numpy()
-    sorting = _sort(scan, options)
-    sorted_scan = sort_spokes(scan, sorting.labels, sorting.n_phases * sorting.n_states)
-    binned = fill_density(sorted_scan, DensityConfig()).to_torch(device)
+    arrangement = _arrange(kspace.to_numpy(), options)
+    sorted_kspace = fill_density(arrangement.kspace, DensityConfig()).to_torch(device)
     steps = Steps(budget, "xd_grasp", options.iterations)
-    ratio = options.respiratory_regularisation / max(options.regularisation, 1e-6)
-    differences = sorting.differences(ratio).to(device)
-    images = minimise_variation(binned, maps, differences, options.regularisation, steps)
-    details = {
-        "iterations": steps.done,
-        "cardiac_phases": sorting.n_phases if sorting.is_periodic else 0,
-        "respiratory_states": sorting.n_states,
-    }
-    return Reconstruction(images[torch.as_tensor(sorting.bin_of_frames(), device=device)], details)
+    differences = arrangement.differences.to(device)
+    images = minimise_variation(sorted_kspace, maps, differences, options.regularisation, steps)
+    shown = torch.as_tensor(arrangement.image_of_frame, device=device)
+    return Reconstruction(images[shown], {"iterations": steps.done, **arrangement.details})
 
 
-def _sort(kspace: KSpace, options: XdGraspOptions) -> _Sorting:
+def _arrange(kspace: KSpace, options: XdGraspOptions) -> _Arrangement:
     phase, position = cardiac_phase(kspace), respiratory_position(kspace)
-    n_phases = kspace.n_frames if phase is None else options.cardiac_phases
-    n_states = 1 if position is None or phase is None else options.respiratory_states
-    shape = (kspace.n_frames, kspace.n_spokes)
-    frames = np.broadcast_to(np.arange(kspace.n_frames)[:, None], shape)
-    return _Sorting(
-        phases=frames if phase is None else _bins(phase, n_phases),
-        states=np.zeros(shape, int) if position is None else _bins(position, n_states),
-        n_phases=n_phases,
-        n_states=n_states,
-        is_periodic=phase is not None,
+    ratio = options.respiratory_regularisation / max(options.regularisation, 1e-6)
+    if phase is None:
+        return _by_time(kspace, position, ratio)
+    n_states = 1 if position is None else options.respiratory_states
+    states = np.zeros(phase.shape, int) if position is None else _bins(position, n_states)
+    return _by_phase(
+        kspace, _bins(phase, options.cardiac_phases), states, options.cardiac_phases, n_states, ratio
+    )
+
+
+def _by_phase(
+    kspace: KSpace, phases: np.ndarray, states: np.ndarray, n_phases: int, n_states: int, ratio: float
+) -> _Arrangement:
+    labels = phases * n_states + states
+    cardiac = neighbour_differences(n_phases, is_periodic=True)
+    respiratory = ratio * neighbour_differences(n_states)
+    rows = torch.kron(cardiac, torch.eye(n_states)), torch.kron(torch.eye(n_phases), respiratory)
+    return _Arrangement(
+        kspace=sort_spokes(kspace, labels, n_phases * n_states),
+        differences=torch.cat(rows),
+        image_of_frame=labels[:, labels.shape[1] // 2],
+        details={"cardiac_phases": n_phases, "respiratory_states": n_states},
+    )
+
+
+def _by_time(kspace: KSpace, position: np.ndarray | None, ratio: float) -> _Arrangement:
+    temporal = neighbour_differences(kspace.n_frames)
+    rows = [temporal]
+    if position is not None:
+        order = torch.as_tensor(position.mean(1)).argsort()
+        rows.append(ratio * temporal @ torch.eye(kspace.n_frames)[order])
+    return _Arrangement(
+        kspace=kspace,
+        differences=torch.cat(rows),
+        image_of_frame=np.arange(kspace.n_frames),
+        details={"cardiac_phases": 0, "respiratory_states": 1 if position is None else kspace.n_frames},
     )
 
 

@@ -9,13 +9,14 @@ doi:10.1109/IPDPSW52791.2021.00105.
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from python_recon.arrays import Array, is_torch
-from python_recon.errors import BackendError, ShapeError
+from python_recon.errors import BackendError, DataError, ShapeError
 
 Library = Literal["auto", "finufft", "cufinufft", "gridder"]
 
@@ -50,6 +51,8 @@ class Nufft:
     ------
     ShapeError
         If the trajectory has another shape.
+    DataError
+        If the trajectory holds NaN or Inf, on which finufft ends the process.
     BackendError
         If the library asked for is not installed.
     """
@@ -61,6 +64,8 @@ class Nufft:
             raise ShapeError(
                 f"trajectory has shape {tuple(trajectory.shape)}, expected (frame, spoke, readout, 2)"
             )
+        if not math.isfinite(float(trajectory.sum())):
+            raise DataError("the trajectory holds NaN or Inf: leave those spokes out")
         self.matrix = matrix
         self.n_frames, self.n_spokes, self.n_samples = (int(n) for n in trajectory.shape[:3])
         plan = _plan_type(trajectory, library)

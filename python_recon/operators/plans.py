@@ -28,7 +28,7 @@ class FinufftPlan:
         self._points = _radians(points.reshape(-1, 2), matrix)
         self._matrix, self._tolerance = matrix, tolerance
         self._scale = np.float32(1 / np.sqrt(matrix[0] * matrix[1]))
-        self._plan_for = functools.lru_cache(maxsize=2)(self._make_plan)
+        self._plans: dict[int, Any] = {}
 
     def forward(self, images: Array) -> Array:
         samples = np.empty((len(images), self._points[0].size), np.complex64)
@@ -42,6 +42,11 @@ class FinufftPlan:
         self._plan_for(len(kspace)).execute_adjoint(samples, images)
         images *= self._scale
         return _like(images, kspace)
+
+    def _plan_for(self, n_coils: int) -> Any:
+        if n_coils not in self._plans:
+            self._plans[n_coils] = self._make_plan(n_coils)
+        return self._plans[n_coils]
 
     def _make_plan(self, n_coils: int) -> Any:
         import finufft
@@ -71,7 +76,7 @@ class CufinufftPlan:
         self._points = _radians(points.reshape(-1, 2), matrix)
         self._matrix, self._tolerance = matrix, tolerance
         self._scale = float(1 / np.sqrt(matrix[0] * matrix[1]))
-        self._plan_for = functools.lru_cache(maxsize=4)(self._make_plan)
+        self._plans: dict[tuple[int, int], Any] = {}
 
     def forward(self, images: Array) -> Array:
         samples = self._plan_for(2, len(images)).execute(_cupy(images)) * self._scale
@@ -81,6 +86,11 @@ class CufinufftPlan:
         samples = _cupy(kspace).reshape(len(kspace), -1)
         images = self._plan_for(1, len(kspace)).execute(samples) * self._scale
         return _like_cuda(images.reshape(-1, *self._matrix), kspace)
+
+    def _plan_for(self, kind: int, n_coils: int) -> Any:
+        if (kind, n_coils) not in self._plans:
+            self._plans[kind, n_coils] = self._make_plan(kind, n_coils)
+        return self._plans[kind, n_coils]
 
     def _make_plan(self, kind: int, n_coils: int) -> Any:
         sign = -1 if kind == 2 else 1
