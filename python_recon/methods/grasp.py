@@ -54,7 +54,7 @@ def minimise_variation(
         problem.right_side,
         lambda series, step: variation.prox(series, step * weight),
         average.expand_as(problem.right_side).contiguous(),
-        1 / gram.norm(average),
+        1 / gram.norm(),
         steps.planned,
         steps.is_last,
     )

@@ -52,7 +52,7 @@ def run(kspace: KSpace, maps: CoilMaps, options: SubspaceOptions, budget: Budget
         torch.einsum("fk,fyx->kyx", basis.to(problem.right_side.dtype), problem.right_side),
         lambda images, step: variation.prox(images, step * weight),
         torch.einsum("fk,yx->kyx", basis.to(average.dtype), average),
-        1 / SenseGram(problem.kernels, problem.maps).norm(average),
+        1 / SenseGram(problem.kernels, problem.maps).norm(),
         steps.planned,
         steps.is_last,
     )

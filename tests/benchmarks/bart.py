@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.benchmarks.timing import Contender
+from tests.benchmarks.scene import Scene
+from tests.benchmarks.timing import Contender, Duration
 
 TIME_AXIS = 10
 """BART's axis of the frames; axes are x, y, z, coil, ... as BART counts them."""
@@ -59,8 +60,8 @@ class Workspace:
         array = np.fromfile(self.path / f"{name}.cfl", np.complex64)
         return array.reshape([int(size) for size in reversed(sizes)]).squeeze()
 
-    def run(self, *arguments: str) -> tuple[float, float, float | None]:
-        """Run a command; its seconds, its peak memory in MiB, and the seconds that it reports itself.
+    def run(self, *arguments: str) -> tuple[Duration, float]:
+        """Run a command: its duration, and the peak of its memory in MiB.
 
         Raises
         ------
@@ -78,7 +79,8 @@ class Workspace:
         if process.returncode:
             raise RuntimeError(f"bart {' '.join(arguments)} failed:\n{said}")
         own = _OWN_TIME.search(said)
-        return seconds, usage.ru_maxrss / 1024, float(own[1]) if own else None
+        cpu = usage.ru_utime + usage.ru_stime
+        return Duration(seconds, cpu, float(own[1]) if own else None), usage.ru_maxrss / 1024
 
 
 @dataclass
@@ -90,9 +92,22 @@ class BartCommand(Contender):
     output: str = "output"
 
     def first(self) -> tuple[np.ndarray, float]:
-        _, memory_mb, _ = self.workspace.run(*self.arguments)
+        _, memory_mb = self.workspace.run(*self.arguments)
         return self.workspace.read(self.output), memory_mb
 
-    def seconds(self) -> float:
-        seconds, _, self.own_seconds = self.workspace.run(*self.arguments)
-        return seconds
+    def again(self) -> Duration:
+        return self.workspace.run(*self.arguments)[0]
+
+
+def scan_in_workspace(scene: Scene) -> Workspace:
+    """The arrays ``kspace``, ``trajectory``, ``weights`` and ``maps`` of a scan, written for BART.
+
+    BART multiplies the data and the model by its weights: they are the square roots of ours.
+    """
+    workspace, kspace = Workspace(), scene.kspace
+    points = np.concatenate([kspace.trajectory, np.zeros_like(kspace.trajectory[..., :1])], -1)
+    workspace.write("trajectory", points, (TIME_AXIS, 2, 1, 0))
+    workspace.write("kspace", kspace.data, (TIME_AXIS, 3, 2, 1))
+    workspace.write("weights", np.sqrt(scene.weights), (TIME_AXIS, 2, 1))
+    workspace.write("maps", scene.maps, (3, 1, 0))
+    return workspace

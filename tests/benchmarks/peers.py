@@ -21,6 +21,8 @@ with warnings.catch_warnings():
 
 TOLERANCE = 1e-3
 """Where it can be chosen: that of our own operators."""
+OVERSAMPLED_SCALE = np.float32(2)
+"""torchkbnufft and mri-nufft divide by the root of the doubled grid's size, not of the matrix's."""
 
 
 class Sigpy:
@@ -49,10 +51,11 @@ class TorchKbNufft:
 
     def forward(self, images: np.ndarray) -> np.ndarray:
         samples = self._forward(torch.from_numpy(images), self.points, norm="ortho")
-        return samples.unflatten(-1, self._shape).numpy()
+        return samples.mul_(float(OVERSAMPLED_SCALE)).unflatten(-1, self._shape).numpy()
 
     def adjoint(self, kspace: np.ndarray) -> np.ndarray:
-        return self._adjoint(torch.from_numpy(kspace).flatten(2), self.points, norm="ortho").numpy()
+        images = self._adjoint(torch.from_numpy(kspace).flatten(2), self.points, norm="ortho")
+        return images.mul_(float(OVERSAMPLED_SCALE)).numpy()
 
 
 class MriNufft:
@@ -62,19 +65,18 @@ class MriNufft:
         self._shape = tuple(kspace.trajectory.shape[1:3])
         n_coils = kspace.data.shape[1]
         self._operators = [mri_nufft(frame, kspace.matrix, n_coils) for frame in kspace.trajectory]
-        self._scale = np.float32(oversampled_scale(kspace))
 
     def forward(self, images: np.ndarray) -> np.ndarray:
         pairs = zip(self._operators, images, strict=True)
         samples = np.stack([operator.op(frame) for operator, frame in pairs])
-        samples *= self._scale
+        samples *= OVERSAMPLED_SCALE
         return samples.reshape(*samples.shape[:2], *self._shape)
 
     def adjoint(self, kspace: np.ndarray) -> np.ndarray:
         flat = kspace.reshape(*kspace.shape[:2], -1)
         pairs = zip(self._operators, flat, strict=True)
         images = np.stack([operator.adj_op(frame) for operator, frame in pairs])
-        images *= self._scale
+        images *= OVERSAMPLED_SCALE
         return images
 
 
@@ -83,11 +85,6 @@ def mri_nufft(trajectory: np.ndarray, matrix: tuple[int, int], n_coils: int, **o
     points = 2 * np.pi * trajectory.reshape(-1, 2)[:, ::-1] / np.array(matrix, np.float32)
     settings = {"n_coils": n_coils, "n_trans": n_coils, "eps": TOLERANCE, **options}
     return MRIfinufft(points.astype(np.float32), matrix, **settings)
-
-
-def oversampled_scale(kspace: KSpace) -> float:
-    """mri-nufft divides by sqrt(2^d Nx Ny): this times its result is in our scale."""
-    return 2.0 ** (len(kspace.matrix) / 2)
 
 
 def radians(kspace: KSpace) -> torch.Tensor:

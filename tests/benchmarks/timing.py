@@ -15,25 +15,34 @@ from python_recon.usage import measure
 LEAST_ROUNDS, MOST_ROUNDS = 3, 15
 
 
+@dataclass(frozen=True)
+class Duration:
+    """Of one run, seconds."""
+
+    wall: float
+    cpu: float
+    """Of all threads together: says more than the wall clock where the machine is shared."""
+    own: float | None = None
+    """What a command reports of itself, reading and writing left out."""
+
+
 @dataclass
 class Contender:
-    """Somebody who can do the work."""
+    """Somebody who can do the work in this process."""
 
     name: str
     work: Callable[[], Any] = lambda: None
-    own_seconds: float | None = field(default=None, init=False)
-    """What the contender itself reports of its last run, if it does."""
 
     def first(self) -> tuple[Any, float]:
         """Warm up; the result, and the peak of the memory in MiB."""
         result, usage = measure(self.work)
         return result, usage.peak_memory_mb
 
-    def seconds(self) -> float:
+    def again(self) -> Duration:
         """Work once more, and tell how long it took."""
-        started = time.perf_counter()
+        started, cpu_started = time.perf_counter(), time.process_time()
         self.work()
-        return time.perf_counter() - started
+        return Duration(time.perf_counter() - started, time.process_time() - cpu_started)
 
 
 @dataclass
@@ -43,16 +52,29 @@ class Entry:
     name: str
     errors: dict[str, float]
     memory_mb: float
-    seconds: list[float] = field(default_factory=list)
-    own_seconds: list[float] = field(default_factory=list)
+    durations: list[Duration] = field(default_factory=list)
 
     @property
-    def median_s(self) -> float:
-        return median(self.seconds)
+    def walls(self) -> list[float]:
+        return [duration.wall for duration in self.durations]
+
+    @property
+    def owns(self) -> list[float]:
+        return [duration.own for duration in self.durations if duration.own is not None]
+
+    @property
+    def wall_s(self) -> float:
+        """Median."""
+        return median(self.walls)
+
+    @property
+    def cpu_s(self) -> float:
+        """Median."""
+        return median(duration.cpu for duration in self.durations)
 
     def ratio_to(self, other: Entry) -> float:
         """Median over the rounds of this time over the other's."""
-        return median(a / b for a, b in zip(self.seconds, other.seconds, strict=True))
+        return median(a / b for a, b in zip(self.walls, other.walls, strict=True))
 
 
 Judge = Callable[[Any], dict[str, float]]
@@ -79,9 +101,7 @@ def race(contenders: Sequence[Contender], judge: Judge, limit_s: float) -> list[
     rounds, done, started = MOST_ROUNDS, 0, time.perf_counter()
     while done < rounds:
         for index in generator.permutation(len(contenders)):
-            entries[index].seconds.append(contenders[index].seconds())
-            if contenders[index].own_seconds is not None:
-                entries[index].own_seconds.append(contenders[index].own_seconds)
+            entries[index].durations.append(contenders[index].again())
         done += 1
         round_s = (time.perf_counter() - started) / done
         rounds = min(MOST_ROUNDS, max(LEAST_ROUNDS, int(limit_s / round_s)))

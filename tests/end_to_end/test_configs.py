@@ -1,0 +1,116 @@
+"""Every installed configuration turns a scan into images, and what should not matter does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "configs_xml"
+NAMES = sorted(path.stem for path in FOLDER.glob("*.xml"))
+HERE = [name for name in NAMES if "<gadget>" not in (FOLDER / f"{name}.xml").read_text()]
+N_NOISE, N_SPOKES, N_FRAMES = 32, 21, 3
+
+
+@pytest.fixture(scope="session")
+def truth(scan):
+    """(frame, y, x) magnitude."""
+    with h5py.File(scan.with_name(f"{scan.stem}_truth.h5")) as file:
+        return np.abs(file["images"][0])
+
+
+@pytest.mark.parametrize("name", HERE)
+def test_images_show_the_object(scan, replay, truth, likeness, name):
+    done = replay(scan, name)
+    assert done.warnings == ""
+    assert set(done.images) == ({1} if name == "radial_preview" else {1, 2})
+    for index, images in done.images.items():
+        assert likeness(images, truth) > (0.85 if index == 1 else 0.95)
+        assert [head.image_index for head in done.heads[index]] == [1, 2, 3]
+        assert [head.repetition for head in done.heads[index]] == [0, 1, 2]
+    final = done.images[max(done.images)]
+    assert final.dtype == np.uint16
+    assert 2000 <= final.max() <= 4095
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in HERE])
+def test_those_with_cpp_gadgets_say_what_they_need(scan, replay, name):
+    message = replay(scan, name).error
+    assert "needs a Gadgetron server" in message
+    assert "NoiseAdjustGadget, AcquisitionAccumulateTriggerGadget" in message
+    assert "-a ADDRESS -p PORT" in message
+
+
+def test_two_stages_give_what_one_gives(scan, replay):
+    one, two = replay(scan, "radial_grasp"), replay(scan, "radial_two_stage_grasp")
+    assert two.exit_code == 0, two.stderr
+    for index in (1, 2):
+        # The trajectory between the stages is in single precision, the pixels are whole numbers.
+        np.testing.assert_allclose(two.images[index].astype(int), one.images[index].astype(int), atol=2)
+        assert list(map(_identity, two.heads[index])) == list(map(_identity, one.heads[index]))
+
+
+def test_slices_that_take_turns(new_scan, altered, replay):
+    """The images of each slice are those of a scan of that slice alone."""
+    scan = new_scan(slices=2, slice_order="interleaved")
+    both = replay(scan, "radial_cg_sense", **{"output.dtype": "float32"})
+    assert both.warnings == ""
+    assert [head.slice for head in both.heads[2]] == [0, 0, 0, 1, 1, 1]
+    for number in (0, 1):
+
+        def only(rows, number=number):
+            is_noise = np.arange(len(rows)) < N_NOISE
+            return rows[is_noise | (rows["head"]["idx"]["slice"] == number)]
+
+        alone = replay(altered(only, source=scan), "radial_cg_sense", **{"output.dtype": "float32"})
+        mine = [index for index, head in enumerate(both.heads[2]) if head.slice == number]
+        peak = alone.images[2].max()
+        np.testing.assert_allclose(both.images[2][mine], alone.images[2], atol=1e-4 * peak)
+        positions = {tuple(both.heads[2][index].position) for index in mine}
+        assert positions == {tuple(alone.heads[2][0].position)}
+
+
+def test_dropped_readouts(altered, replay, truth, good, likeness):
+    """The spokes that are left keep their angles: the images of the other frames stay as they are."""
+    lost = N_NOISE + N_SPOKES + np.array([2, 3, 11])
+    done = replay(altered(lambda rows: np.delete(rows, lost)))
+    assert "3 spokes are missing in 1 frames" in done.warnings
+    np.testing.assert_array_equal(done.images[1][0], good[0])
+    assert likeness(done.images[1][1:2], truth[1:2]) > 0.85
+    assert likeness(done.images[1][2:], truth[2:]) > 0.85
+
+
+def test_dropped_frame(altered, replay, truth, likeness):
+    """It leaves a gap in the count of the frames."""
+    second = np.arange(N_SPOKES) + N_NOISE + N_SPOKES
+    done = replay(altered(lambda rows: np.delete(rows, second)))
+    assert [head.repetition for head in done.heads[1]] == [0, 2]
+    assert [head.image_index for head in done.heads[1]] == [1, 2]
+    assert likeness(done.images[1], truth[[0, 2]]) > 0.85
+
+
+def test_trajectory_embedded_or_not(scan, new_scan, replay, likeness):
+    options = {"output.dtype": "float32"}
+    embedded = replay(scan, "radial_cg_sense", **options)
+    derived = replay(new_scan(embed_trajectory=False), "radial_cg_sense", **options)
+    peak = embedded.images[1].max()
+    np.testing.assert_allclose(derived.images[1], embedded.images[1], atol=1e-4 * peak)
+    # Where there is no object, joint coil maps are not determined and rounding decides.
+    assert likeness(derived.images[2], embedded.images[2]) > 0.999
+
+
+def test_the_same_scan_gives_the_same_images(scan, replay):
+    """To the last bit on one CPU thread; on several, sums are taken in the order in which threads finish."""
+    options = {"output.dtype": "complex64", "device": "cpu", "threads": 1}
+    one, other = replay(scan, "radial_subspace", **options), replay(scan, "radial_subspace", **options)
+    for index in (1, 2):
+        np.testing.assert_array_equal(one.images[index], other.images[index])
+        assert list(map(_identity, one.heads[index])) == list(map(_identity, other.heads[index]))
+
+
+def _identity(head) -> tuple:
+    names = ("measurement_uid", "slice", "repetition", "image_index", "acquisition_time_stamp", "image_type")
+    vectors = ("matrix_size", "field_of_view", "position", "read_dir", "phase_dir", "slice_dir")
+    return (*(getattr(head, name) for name in names), *(tuple(getattr(head, name)) for name in vectors))
