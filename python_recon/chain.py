@@ -14,6 +14,7 @@ from python_recon.acquisition.binning import bin_frames, stack_frames
 from python_recon.acquisition.coil_compression import apply_compression, compress, compression_matrix
 from python_recon.acquisition.delays import correct
 from python_recon.acquisition.density import fill_density
+from python_recon.acquisition.extent import field_of_view_scale, narrow, widen
 from python_recon.acquisition.noise import whiten
 from python_recon.acquisition.trajectory import locate
 from python_recon.coil_maps import estimate
@@ -111,18 +112,19 @@ def reconstruct_slice(
     """
     from python_recon.ladder import climb_down
 
-    started = time.monotonic()
+    started, matrix = time.monotonic(), kspace.matrix
     kspace, maps = prepare_slice(kspace, config)
     prepared = time.monotonic()
     options = config.options if method == config.method else {}
     outcome = climb_down(kspace, maps, method, options, budget or Budget(config.max_recon_seconds))
-    images = outcome.reconstruction.images.cpu().numpy()
+    images = narrow(outcome.reconstruction.images.cpu().numpy(), matrix)
     details = {
         **outcome.reconstruction.details,
         "seconds_preparation": prepared - started,
         "seconds_method": outcome.seconds,
         "coil_maps": maps.source,
         "virtual_coils": maps.n_coils,
+        "field_of_view_scale": kspace.matrix[0] / matrix[0],
     }
     series = ImageSeries(images, outcome.method, FINAL_SERIES, comment=outcome.comment, details=details)
     _log.info(
@@ -136,10 +138,15 @@ def reconstruct_slice(
 
 
 def prepare_slice(kspace: KSpace, config: Config) -> tuple[KSpace, CoilMaps]:
-    """k-space and coil maps on the device, ready for a method: delays, compression, density, maps."""
+    """k-space and coil maps on the device, ready for a method.
+
+    Delays are corrected, the field of view is made as wide as the object (``narrow`` cuts the images),
+    coils are compressed, density and maps computed.
+    """
     from python_recon.device import set_up
 
     device = set_up(config)
+    kspace = widen(kspace, config.field_of_view_scale or field_of_view_scale(kspace))
     kspace = compress(correct(kspace, config.trajectory.correct_delay), config.coils)
     kspace = fill_density(kspace, config.density).to_torch(device)
     return kspace, estimate(kspace, config.coils)

@@ -17,6 +17,7 @@ import numpy as np
 from python_recon import chain, metrics
 from python_recon.acquisition.coil_compression import compress
 from python_recon.acquisition.delays import correct
+from python_recon.acquisition.extent import field_of_view_scale, narrow, widen
 from python_recon.coil_maps import estimate
 from python_recon.config import Config
 from python_recon.data import CoilMaps, ImageSeries, KSpace
@@ -143,7 +144,7 @@ def compare(
     kept, held_out = _split(prepared, retrospective_spokes, holds_out=truth is None)
     _run("gridding", kept.frames(slice(0, 1)), config)  # the libraries' start-up is no method's time
     runs = [_run(method, kept, config) for method in methods]
-    good = {run.method: run.series.images for run in runs if run.series is not None}
+    good = {run.method: narrow(run.series.images, kspace.matrix) for run in runs if run.series is not None}
     reference = truth if truth is not None else next(iter(good.values()), np.zeros((1, 1, 1)))
     point = liveliest_point(reference)
     if held_out is None:
@@ -192,15 +193,17 @@ def _check_truth(truth: np.ndarray | None, kspace: KSpace) -> None:
 
 
 def _prepare(kspace: KSpace, config: Config) -> tuple[KSpace, Config]:
-    """Delay correction and coil compression, once for all methods and for the held-out spokes as well.
+    """Delay correction, field of view and coil compression, once for methods and held-out spokes.
 
-    Both see all spokes, the held-out ones too: they know coils and gradients, not images. Returns the
-    k-space, and the configuration by which the chain does neither a second time.
+    They see all spokes, the held-out ones too: they know coils, gradients and extent, not images. Returns
+    the k-space, and the configuration by which the chain does nothing a second time.
     """
+    kspace = widen(kspace, config.field_of_view_scale or field_of_view_scale(kspace))
     kspace = compress(correct(kspace, config.trajectory.correct_delay), config.coils)
     done = {
         "trajectory": config.trajectory.model_copy(update={"correct_delay": "off"}),
         "coils": config.coils.model_copy(update={"virtual": kspace.n_coils}),
+        "field_of_view_scale": 1.0,
     }
     return kspace, config.model_copy(update=done)
 
@@ -228,6 +231,7 @@ def _split(
 
 def _truth_scores(images: np.ndarray, truth: np.ndarray, point: tuple[int, int]) -> dict[str, float]:
     y, x = point
+    images = narrow(images, truth.shape[1:])
     scaled = metrics.match_scale(images, truth)
     lines = [(metrics.time_profiles(scaled, y=y), metrics.time_profiles(truth, y=y))]
     lines += [(metrics.time_profiles(scaled, x=x), metrics.time_profiles(truth, x=x))]

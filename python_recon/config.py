@@ -10,12 +10,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from importlib import resources
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from python_recon.errors import ConfigError
+
+METHOD_GROUP = "python_recon.methods"
+"""Entry points by which other packages add methods."""
 
 
 class Section(BaseModel):
@@ -118,6 +122,9 @@ class Config(Section):
     """CPU threads; None: all cores."""
     matrix: int | None = Field(None, ge=16)
     """Image matrix; None: the header's."""
+    field_of_view_scale: float | None = Field(None, ge=1, le=2)
+    """By how much the field of view is widened while reconstructing, and cut again; None: as far as the
+    object reaches."""
     max_recon_seconds: float = Field(600.0, gt=0)
     """Time for the method, from the last readout on."""
     max_idle_seconds: float = Field(60.0, gt=0)
@@ -172,17 +179,32 @@ class Preset(Section):
 
 
 def preset_names() -> list[str]:
-    """Names of the presets that are installed."""
-    files = resources.files("python_recon.presets").iterdir()
-    return sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
+    """Names of the methods: the presets, and what other packages have registered."""
+    return sorted({*_preset_files(), *_plugins()})
 
 
 def load_preset(name: str) -> Preset:
-    """The preset ``name``; raises ConfigError, naming the nearest, where there is none."""
-    if name not in preset_names():
+    """The preset ``name``; raises ConfigError, naming the nearest, where there is none.
+
+    A method of another package is a preset without settings, unless a preset of ours has its name.
+    """
+    if name in _preset_files():
+        text = resources.files("python_recon.presets").joinpath(f"{name}.yaml").read_text()
+        return Preset(name=name, **yaml.safe_load(text))
+    plugin = _plugins().get(name)
+    if plugin is None:
         raise ConfigError(f"there is no method {name!r}{nearest(name, preset_names())}")
-    text = resources.files("python_recon.presets").joinpath(f"{name}.yaml").read_text()
-    return Preset(name=name, **yaml.safe_load(text))
+    package = plugin.dist.name if plugin.dist else plugin.module
+    return Preset(name=name, description=f"From the package {package}", implementation=name)
+
+
+def _preset_files() -> list[str]:
+    files = resources.files("python_recon.presets").iterdir()
+    return [file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml")]
+
+
+def _plugins() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=METHOD_GROUP)}
 
 
 def flat_keys() -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from python_recon.arrays import Array
-from python_recon.config import Config, Section, load_preset, nearest
+from python_recon.config import METHOD_GROUP, Config, Section, load_preset, nearest
 from python_recon.data import CoilMaps, KSpace
 from python_recon.errors import ConfigError
 from python_recon.schedule import Budget
@@ -58,7 +58,7 @@ def load_method(implementation: str) -> Method:
     if implementation in _BUILT_IN:
         module, name = _BUILT_IN[implementation].split(":")
         return getattr(importlib.import_module(module), name)  # type: ignore[no-any-return]
-    plugins = {point.name: point for point in entry_points(group="python_recon.methods")}
+    plugins = {point.name: point for point in entry_points(group=METHOD_GROUP)}
     if implementation not in plugins:
         raise ConfigError(f"no method {implementation!r}{nearest(implementation, [*_BUILT_IN, *plugins])}")
     return plugins[implementation].load()  # type: ignore[no-any-return]

@@ -118,7 +118,14 @@ def test_on_the_cartesian_grid_it_is_the_unitary_fft(backend, matrix):
 def test_points_on_the_edges_and_beyond_them_count_like_all_others(backend, matrix):
     """k is periodic, with the matrix as its period: nothing may be left out or clamped at the edges."""
     half_y, half_x = matrix[0] / 2, matrix[1] / 2
-    edges = [(-half_x, 0.3), (half_x, -0.2), (1.7, -half_y), (0.0, half_y), (-half_x, half_y), (half_x, half_y)]
+    edges = [
+        (-half_x, 0.3),
+        (half_x, -0.2),
+        (1.7, -half_y),
+        (0.0, half_y),
+        (-half_x, half_y),
+        (half_x, half_y),
+    ]
     beyond = [(half_x + 0.4, 1.1), (-half_x - 2.6, half_y + 0.7), (0.1, -half_y - 1e-4)]
     trajectory = np.array([[edges + beyond]], np.float32)
     nufft = backend.nufft(trajectory, matrix, 1e-5)

@@ -136,20 +136,21 @@ def test_norm_bounds_every_eigenvalue_of_a_scan(to_device, n_spokes, n_coils):
     kernels = point_spread_kernels(to_device(scan.kspace.trajectory), weights, matrix)
     maps = to_device(scan.maps.maps)
     largest = _largest_eigenvalue(kernels, maps, matrix, to_device)
-    assert largest < float(SenseGram(kernels, maps).norm()) < 1.6 * largest
+    assert largest < float(SenseGram(kernels, maps).norm()) < 2 * largest
 
 
 def test_norm_bounds_frames_of_unequal_numbers_of_spokes(to_device):
     """As after sorting by phase and breath: some frames hold many spokes, some few, some none."""
-    matrix = (12, 10)
-    trajectory, weights, maps = random_problem(matrix, n_spokes=9)
+    matrix = (12, 12)
+    trajectory, weights, _ = random_problem(matrix, n_spokes=9)
+    maps = scan_heart(6, 1, 4, matrix).maps.maps
     weights = np.repeat(weights, 3, 0)
     for frame, n_spokes in enumerate([0, 1, 0, 9, 2, 0, 0, 5, 1, 0, 2, 0]):
         weights[frame, n_spokes:] = 0
     trajectory = np.repeat(trajectory, 3, 0)
     kernels = point_spread_kernels(to_device(trajectory), to_device(weights), matrix)
     largest = _largest_eigenvalue(kernels, to_device(maps), matrix, to_device)
-    assert largest < float(SenseGram(kernels, to_device(maps)).norm()) < 1.6 * largest
+    assert largest < float(SenseGram(kernels, to_device(maps)).norm()) < 2 * largest
 
 
 def test_norm_follows_the_maps(to_device):
