@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 
 from python_recon.data import ImageSeries
 from python_recon.outputs.grey import display_size, to_grey, window_of
+from python_recon.outputs.orientation import as_on_screen
 from python_recon.outputs.series import (
     evenly_taken,
     file_stems,
@@ -43,7 +44,7 @@ def write_previews(series: Sequence[ImageSeries], directory: Path) -> list[Path]
     below it, the two lines that cross where the series moves most, over time.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    joined = join_series(series)
+    joined = [as_on_screen(each) for each in join_series(series)]
     return [
         path
         for each, stem in zip(joined, file_stems(joined), strict=True)

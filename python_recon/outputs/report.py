@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader
 
 from python_recon.data import ImageSeries
 from python_recon.outputs.grey import display_size, window_of
+from python_recon.outputs.orientation import as_on_screen
 from python_recon.outputs.series import evenly_taken, frame_interval_s, join_series, liveliest_point, title
 
 PIXEL_BUDGET_BYTES = 12 * 2**20
@@ -52,7 +53,7 @@ def write_report(
     timing
         Seconds by stage.
     """
-    joined = join_series(series)
+    joined = [as_on_screen(each) for each in join_series(series)]
     budget = PIXEL_BUDGET_BYTES // max(1, len(joined))
     page = _template().render(
         heading=scan.get("Protocol") or "Radial reconstruction",
