@@ -138,7 +138,8 @@ def test_edges_name_the_patient_directions(pieces, arguments, tmp_path):
     coronal = Geometry(read_dir=(-1.0, 0, 0), phase_dir=(0, 0.6, -0.8), slice_dir=(0, 0.8, 0.6))
     path = write_report(tmp_path / "report.html", [replace(pieces[0], geometry=coronal)], **arguments)
     edges = re.findall(r'class="edge (\w+)">(\w+)<', path.read_text(encoding="utf-8"))
-    assert dict(edges) == {"left": "L", "right": "R", "top": "HA", "bottom": "FP"}
+    # The scan reads from left to right; on the screen the patient's right is on the left.
+    assert dict(edges) == {"left": "R", "right": "L", "top": "HA", "bottom": "FP"}
 
 
 def test_long_series_are_thinned_and_the_page_says_so(pieces, arguments, tmp_path, monkeypatch):
