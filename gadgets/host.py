@@ -87,7 +87,9 @@ class GadgetProcess:
             self._tail.append(line)
             match = _LEVEL.match(line)
             level, text = match.groups() if match else ("INFO", line)
-            _log.log(int(logging.getLevelName(level)), "%s: %s", self.name, text)
+            # An error comes over the wire too, or as an exit status with these lines: once is enough.
+            told = {"ERROR": "INFO", "CRITICAL": "INFO"}.get(level, level)
+            _log.log(int(logging.getLevelName(told)), "%s: %s", self.name, text)
 
 
 @contextmanager
