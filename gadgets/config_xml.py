@@ -106,9 +106,8 @@ def parse_config(text: str, name: str) -> StreamConfig:
         When it is no Gadgetron configuration, or needs a Gadgetron server.
     """
     root = _parse(text, name)
-    stream = root.find("stream")
     foreign = [_gadget_name(item) for item in root.iter("gadget")]
-    foreign += [item.tag for item in stream or () if item.tag not in ("gadget", "external")]
+    foreign += [item.tag for item in root.iterfind("stream/*") if item.tag not in ("gadget", "external")]
     if foreign:
         raise ConfigError(
             f"{name} needs a Gadgetron server for {', '.join(foreign)}: these are not Python gadgets. "

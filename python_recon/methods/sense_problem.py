@@ -57,8 +57,9 @@ def _noise(kspace: KSpace, weights: torch.Tensor) -> torch.Tensor:
     deviation sigma of each part) is that of the noise. Where it is not, the estimate is high, and counts
     what undersampling scatters as noise, which suits its use as a scale for regularisation.
     """
-    n_outer = max(1, kspace.n_samples // 20)
-    spokes = kspace.data.transpose(1, 2)[weights[..., 0] > 0]
-    outer = spokes[..., :n_outer].abs()
-    deviation = outer.median() * math.sqrt(2 / math.log(4))
+    radius = torch.linalg.vector_norm(kspace.trajectory, dim=-1) * (weights > 0)
+    furthest = radius.topk(max(1, kspace.n_samples // 20), -1).indices
+    outer = kspace.data.gather(-1, furthest[:, None].expand(-1, kspace.n_coils, -1, -1))
+    measured = outer.transpose(1, 2)[radius.amax(-1) > 0]
+    deviation = measured.abs().median() * math.sqrt(2 / math.log(4))
     return deviation * (weights**2).sum((1, 2)).mean().sqrt() / math.sqrt(kspace.matrix[0] * kspace.matrix[1])

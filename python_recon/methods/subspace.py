@@ -76,15 +76,16 @@ def _at_low_resolution(kspace: KSpace, maps: CoilMaps, matrix: int) -> tuple[KSp
     """The centre of k-space as a scan of a smaller matrix."""
     small = (min(matrix, kspace.matrix[0]), min(matrix, kspace.matrix[1]))
     limits = torch.tensor([small[1] / 2, small[0] / 2], device=kspace.data.device)
-    inside = (kspace.trajectory.abs() < limits).all(-1)
+    density = density_of(kspace)
+    inside = (kspace.trajectory.abs() < limits).all(-1) & (density > 0)
     window = inside.flatten(0, 1).any(0).nonzero()
     readout = slice(int(window[0]), int(window[-1]) + 1)
     inside = inside[..., readout]
     cut = replace(
         kspace,
         data=kspace.data[..., readout] * inside[:, None],
-        trajectory=kspace.trajectory[:, :, readout] * inside[..., None],
-        density=density_of(kspace)[..., readout] * inside,
+        trajectory=kspace.trajectory[:, :, readout],
+        density=density[..., readout] * inside,
         matrix=small,
     )
     return cut, CoilMaps(_thin(maps.maps, small), maps.source)
