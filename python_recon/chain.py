@@ -14,7 +14,7 @@ from python_recon.acquisition.binning import bin_frames, stack_frames
 from python_recon.acquisition.coil_compression import apply_compression, compress, compression_matrix
 from python_recon.acquisition.delays import correct
 from python_recon.acquisition.density import fill_density
-from python_recon.acquisition.extent import field_of_view_scale, narrow, widen
+from python_recon.acquisition.extent import field_of_view_scale, narrow, trim, widen
 from python_recon.acquisition.noise import whiten
 from python_recon.acquisition.trajectory import locate
 from python_recon.coil_maps import estimate
@@ -64,8 +64,9 @@ def reconstruct_stream(
 
 
 def prepare_readouts(readouts: Iterable[Readout], scan: Scan, config: Config) -> Iterator[Readout]:
-    """Imaging readouts, whitened and with their place in k-space."""
-    return locate(whiten(readouts, scan, config.noise), scan, config.trajectory)
+    """Imaging readouts, whitened, with their place in k-space, cut to what the image matrix holds."""
+    located = locate(whiten(readouts, scan, config.noise), scan, config.trajectory)
+    return trim(located, image_matrix(scan, config))
 
 
 def image_matrix(scan: Scan, config: Config) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -10,8 +11,10 @@ import numpy as np
 
 from python_recon.acquisition.density import ramp_density
 from python_recon.data import CoilMaps, KSpace
+from python_recon.methods.registry import Reconstruction, resolve
 from python_recon.metrics import match_scale, psnr
 from python_recon.phantom import HeartPhantom
+from python_recon.schedule import Budget
 
 GOLDEN_ANGLE_DEG = 180 * (5**0.5 - 1) / 2
 
@@ -160,3 +163,25 @@ def scan_heart(
         heart.reference(centres_s[::truth_every], matrix),
         truth_every,
     )
+
+
+def run_method(
+    name: str,
+    kspace: KSpace,
+    maps: CoilMaps,
+    device: str = "cpu",
+    budget: Budget | None = None,
+    **options: float,
+) -> Reconstruction:
+    """A method by the name of its preset, as the ladder runs it."""
+    import torch
+
+    method, validated = resolve(name, options)
+    with torch.no_grad():
+        return method.run(kspace.to_torch(device), maps.to_torch(device), validated, budget or Budget())
+
+
+def budget_of_steps(n_steps: int) -> Budget:
+    """A budget that is spent after that many steps at most, on any machine."""
+    seconds = 0.02
+    return Budget(n_steps * seconds, report=lambda _stage, _done: time.sleep(seconds))

@@ -1,4 +1,4 @@
-"""How far the object reaches beyond the field of view, and k-space of a wider one.
+"""K-space and field of view fitted to each other and to the object.
 
 Along a spoke the samples lie closer than the field of view demands, so nothing folds in a gridded image. An
 iterative reconstruction has to explain all signal within its matrix: what lies outside comes back as bright
@@ -8,11 +8,13 @@ edges and streaks unless the matrix is wide enough.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
 
-from python_recon.data import KSpace
+from python_recon.data import KSpace, Readout
+from python_recon.errors import MissingTrajectoryError
 
 _SCALES = (1.0, 1.25, 1.5, 2.0)
 _ENERGY_OUTSIDE = 0.01
@@ -44,6 +46,26 @@ def field_of_view_scale(kspace: KSpace) -> float:
         if scale * spacing > 1 or signal[is_outside].sum() <= _ENERGY_OUTSIDE * signal.sum() + doubt:
             return min(scale, 1 / spacing)
     return _SCALES[-1]
+
+
+def trim(readouts: Iterable[Readout], matrix: tuple[int, int]) -> Iterator[Readout]:
+    """Readouts without the samples that lie beyond the k-space of a matrix smaller than the measured one.
+
+    A transform onto that matrix would take them for others: its k-space is periodic.
+    """
+    for readout in readouts:
+        if readout.trajectory is None:
+            raise MissingTrajectoryError("a readout has no trajectory; locate it first")
+        steps = np.linalg.norm(np.diff(readout.trajectory, axis=0), axis=-1)
+        # A quarter sample of tolerance, so that rounding gives no spoke another length than the others.
+        reach = int(min(matrix) / 2 / np.median(steps) + 0.25)
+        kept = slice(max(readout.center_sample - reach, 0), readout.center_sample + reach)
+        yield replace(
+            readout,
+            data=readout.data[:, kept],
+            trajectory=readout.trajectory[kept],
+            center_sample=readout.center_sample - kept.start,
+        )
 
 
 def widen(kspace: KSpace, scale: float) -> KSpace:

@@ -17,7 +17,7 @@ def cardiac_phase(kspace: KSpace) -> np.ndarray | None:
     """Position of every spoke (frame, spoke) between two R waves, 0..1.
 
     From the time since the last R wave, stamped on the frames; the length of a beat is the largest such
-    time. None where there are no stamps or fewer than two beats.
+    time. Padding has the phase of its frame. None where there are no stamps or fewer than two beats.
     """
     if kspace.physiology_s is None or kspace.spoke_times_s is None or kspace.times_s is None:
         return None
@@ -25,7 +25,8 @@ def cardiac_phase(kspace: KSpace) -> np.ndarray | None:
     beat = since_r_wave.max()
     if beat <= 0 or np.ptp(kspace.times_s) < 2 * beat:
         return None
-    within = since_r_wave[:, None] + kspace.spoke_times_s - kspace.times_s[:, None]
+    from_middle = np.where(_is_there(kspace), kspace.spoke_times_s - kspace.times_s[:, None], 0.0)
+    within = since_r_wave[:, None] + from_middle
     phase: np.ndarray = within / beat % 1.0
     return phase
 
@@ -35,22 +36,26 @@ def respiratory_position(kspace: KSpace) -> np.ndarray | None:
 
     The first principal component, over coils, of the complex signal at the centre of k-space, without its
     slow drift (contrast agent), band-limited to breathing and replaced by its rank. Which end is inspiration
-    is not known. None for scans shorter than one slow breath. After Feng et al., doi:10.1002/mrm.25665.
+    is not known. Padding is put in the middle. None for scans shorter than one slow breath. After Feng et
+    al., doi:10.1002/mrm.25665.
     """
     if kspace.spoke_times_s is None:
         return None
-    times = kspace.spoke_times_s.ravel()
-    if np.ptp(times) < 1 / _RESPIRATION_HZ[0]:
+    is_there = _is_there(kspace)
+    times = kspace.spoke_times_s[is_there]
+    if times.size == 0 or np.ptp(times) < 1 / _RESPIRATION_HZ[0]:
         return None
     centre = np.linalg.norm(kspace.trajectory, axis=-1).argmin(-1)
     signals = np.take_along_axis(kspace.data, centre[:, None, :, None], -1)[..., 0]
-    curves = np.ascontiguousarray(signals.transpose(0, 2, 1)).reshape(times.size, -1).view(np.float32)
+    curves = signals.transpose(0, 2, 1)[is_there].view(np.float32)
     order = np.argsort(times)
     filtered = _band_limited(curves[order], float(np.ptp(times)) / (times.size - 1))
     component = np.linalg.svd(filtered, full_matrices=False)[0][:, 0]
-    position = np.empty(times.size)
-    position[order] = component.argsort().argsort() / (times.size - 1)
-    return position.reshape(kspace.spoke_times_s.shape)
+    ranks = np.empty(times.size)
+    ranks[order] = component.argsort().argsort() / (times.size - 1)
+    position = np.full(is_there.shape, 0.5)
+    position[is_there] = ranks
+    return position
 
 
 def sort_spokes(kspace: KSpace, labels: np.ndarray, n_bins: int) -> KSpace:
@@ -70,8 +75,7 @@ def sort_spokes(kspace: KSpace, labels: np.ndarray, n_bins: int) -> KSpace:
     DataError
         If no spoke is left.
     """
-    mask = np.ones(labels.shape, bool) if kspace.spoke_mask is None else kspace.spoke_mask
-    flat = np.where(mask, labels, -1).ravel()
+    flat = np.where(_is_there(kspace), labels, -1).ravel()
     members = [np.flatnonzero(flat == label) for label in range(n_bins)]
     n_spokes = max(len(spokes) for spokes in members)
     if n_spokes == 0:
@@ -95,6 +99,14 @@ def sort_spokes(kspace: KSpace, labels: np.ndarray, n_bins: int) -> KSpace:
         times_s=None,
         physiology_s=None,
     )
+
+
+def _is_there(kspace: KSpace) -> np.ndarray:
+    """(frame, spoke) bool, False for padding."""
+    if kspace.spoke_mask is None:
+        return np.ones((kspace.n_frames, kspace.n_spokes), bool)
+    mask: np.ndarray = kspace.spoke_mask
+    return mask
 
 
 def _band_limited(curves: np.ndarray, step_s: float) -> np.ndarray:

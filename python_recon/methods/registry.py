@@ -82,7 +82,8 @@ def resolve(name: str, options: Mapping[str, Any]) -> tuple[Method, Section]:
     try:
         return method, method.options.model_validate(merged)
     except ValidationError as error:
-        raise ConfigError(f"options of method {name!r}: {error}") from error
+        faults = (f"{'.'.join(map(str, e['loc']))} is {e['input']!r}: {e['msg']}" for e in error.errors())
+        raise ConfigError(f"options of method {name!r}: {'; '.join(faults)}") from error
 
 
 def validate(config: Config) -> None:

@@ -47,7 +47,7 @@ class _Arrangement:
 
     kspace: KSpace
     differences: torch.Tensor
-    """(difference, image) whose variation is penalised; scaled by lambda_r / lambda_c for respiration."""
+    """(difference, image) whose variation is penalised, times its lambda over the larger of the two."""
     image_of_frame: np.ndarray
     """(frame,) the image that shows each frame of the scan."""
     details: dict[str, int]
@@ -60,29 +60,37 @@ def run(kspace: KSpace, maps: CoilMaps, options: XdGraspOptions, budget: Budget)
     sorted_kspace = fill_density(arrangement.kspace, DensityConfig()).to_torch(device)
     steps = Steps(budget, "xd_grasp", options.iterations)
     differences = arrangement.differences.to(device)
-    images = minimise_variation(sorted_kspace, maps, differences, options.regularisation, steps)
+    images = minimise_variation(sorted_kspace, maps, differences, _larger_weight(options), steps)
     shown = torch.as_tensor(arrangement.image_of_frame, device=device)
     return Reconstruction(images[shown], {"iterations": steps.done, **arrangement.details})
 
 
 def _arrange(kspace: KSpace, options: XdGraspOptions) -> _Arrangement:
     phase, position = cardiac_phase(kspace), respiratory_position(kspace)
-    ratio = options.respiratory_regularisation / max(options.regularisation, 1e-6)
     if phase is None:
-        return _by_time(kspace, position, ratio)
-    n_states = 1 if position is None else options.respiratory_states
-    states = np.zeros(phase.shape, int) if position is None else _bins(position, n_states)
-    return _by_phase(
-        kspace, _bins(phase, options.cardiac_phases), states, options.cardiac_phases, n_states, ratio
-    )
+        return _by_time(kspace, position, options)
+    return _by_phase(kspace, phase, position, options)
+
+
+def _larger_weight(options: XdGraspOptions) -> float:
+    return max(options.regularisation, options.respiratory_regularisation)
+
+
+def _relative_weights(options: XdGraspOptions) -> tuple[float, float]:
+    """lambda_c and lambda_r over the larger of the two."""
+    larger = _larger_weight(options) or 1.0
+    return options.regularisation / larger, options.respiratory_regularisation / larger
 
 
 def _by_phase(
-    kspace: KSpace, phases: np.ndarray, states: np.ndarray, n_phases: int, n_states: int, ratio: float
+    kspace: KSpace, phase: np.ndarray, position: np.ndarray | None, options: XdGraspOptions
 ) -> _Arrangement:
-    labels = phases * n_states + states
-    cardiac = neighbour_differences(n_phases, is_periodic=True)
-    respiratory = ratio * neighbour_differences(n_states)
+    n_phases, n_states = options.cardiac_phases, 1 if position is None else options.respiratory_states
+    states = np.zeros(phase.shape, int) if position is None else _bins(position, n_states)
+    labels = _bins(phase, n_phases) * n_states + states
+    cardiac_weight, respiratory_weight = _relative_weights(options)
+    cardiac = cardiac_weight * neighbour_differences(n_phases, is_periodic=True)
+    respiratory = respiratory_weight * neighbour_differences(n_states)
     rows = torch.kron(cardiac, torch.eye(n_states)), torch.kron(torch.eye(n_phases), respiratory)
     return _Arrangement(
         kspace=sort_spokes(kspace, labels, n_phases * n_states),
@@ -92,12 +100,13 @@ def _by_phase(
     )
 
 
-def _by_time(kspace: KSpace, position: np.ndarray | None, ratio: float) -> _Arrangement:
-    temporal = neighbour_differences(kspace.n_frames)
-    rows = [temporal]
+def _by_time(kspace: KSpace, position: np.ndarray | None, options: XdGraspOptions) -> _Arrangement:
+    temporal_weight, respiratory_weight = _relative_weights(options)
+    neighbours = neighbour_differences(kspace.n_frames)
+    rows = [temporal_weight * neighbours]
     if position is not None:
         order = torch.as_tensor(position.mean(1)).argsort()
-        rows.append(ratio * temporal @ torch.eye(kspace.n_frames)[order])
+        rows.append(respiratory_weight * neighbours @ torch.eye(kspace.n_frames)[order])
     return _Arrangement(
         kspace=kspace,
         differences=torch.cat(rows),

@@ -12,16 +12,17 @@ from tests.benchmarks.table import Reporter, Target
 from tests.benchmarks.timing import Contender, race
 
 _PREVIEW_LIMIT_S = 0.020
-_CALIBRATION = 32
-"""Width of the Cartesian calibration region that BART's ecalib gets."""
+_ECALIB = ("ecalib", "-m1", "-c0", "cartesian", "output")
+_NLINV = ("nlinv", "cartesian", "image", "output")
+_NCALIB = ("ncalib", "-t", "trajectory", "kspace", "output")
 
 
 def run(reporter: Reporter) -> None:
     reporter.say(
         "[bold]Coil maps[/] from all spokes of the scan. 'outside': norm of what the maps cannot explain of "
-        "the coil images of the first frame without noise, fully sampled, over the norm of these. ecalib "
-        f"sees gridded k-space; the gridding is not counted. The joint estimate is BART's "
-        f"{_joint_tool() if bart.is_there() else 'ncalib'}."
+        "the coil images of the first frame without noise, fully sampled, over the norm of these. BART's "
+        "ecalib sees gridded k-space, and so does its nlinv where there is no ncalib (before BART 1.0): the "
+        "gridding is not counted."
     )
     for scene in all_scenes():
         _race_each(reporter, scene)
@@ -63,27 +64,23 @@ def _judge(maps: np.ndarray, scene: Scene) -> dict[str, float]:
     return {"outside": float(outside)}
 
 
-def _joint_tool() -> str:
-    """ncalib came with BART 1.0; before, its nlinv gave the maps."""
-    return "ncalib" if bart.has_tool("ncalib") else "nlinv"
-
-
 def _bart_joint(scene: Scene) -> Contender:
-    workspace = _pooled(scene)
-    arguments = ["-t", "trajectory", "kspace", "output"]
-    if _joint_tool() == "nlinv":
-        arguments.insert(-1, "image")
-    command = (_joint_tool(), *arguments)
-    return bart.BartCommand(f"BART {command[0]}", workspace=workspace, arguments=command)
+    if not bart.has_tool("ncalib"):
+        return bart.BartCommand("BART nlinv", workspace=_gridded(scene), arguments=_NLINV)
+    return bart.BartCommand("BART ncalib", workspace=_pooled(scene), arguments=_NCALIB)
 
 
 def _bart_espirit(scene: Scene) -> Contender:
+    return bart.BartCommand("BART ecalib", workspace=_gridded(scene), arguments=_ECALIB)
+
+
+def _gridded(scene: Scene) -> bart.Workspace:
+    """Density-weighted gridding of all spokes, as Cartesian k-space."""
     workspace = _pooled(scene)
     workspace.run("fmac", "kspace", "density", "weighted")
     workspace.run("nufft", "-a", "-d", f"{MATRIX}:{MATRIX}:1", "trajectory", "weighted", "gridded")
     workspace.run("fft", "-u", "7", "gridded", "cartesian")
-    arguments = f"ecalib -m1 -c0 -r{_CALIBRATION} cartesian output".split()
-    return bart.BartCommand("BART ecalib", workspace=workspace, arguments=tuple(arguments))
+    return workspace
 
 
 def _pooled(scene: Scene) -> bart.Workspace:

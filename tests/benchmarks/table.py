@@ -57,13 +57,18 @@ class Reporter:
             table.add_row(*_cells(entry, ours))
         self.console.print(table)
         if floor:
-            self._show_floor(floor, ours.wall_s)
+            self.show_floor(floor, ours.wall_s)
+        self.judge(targets)
+
+    def judge(self, targets: Sequence[Target]) -> None:
+        """Say which targets are met."""
         for target in targets:
             self.say(str(target))
         self.targets.extend(targets)
         self.say("")
 
-    def _show_floor(self, floor: Floor, seconds: float) -> None:
+    def show_floor(self, floor: Floor, seconds: float) -> None:
+        """The floor, and how far from it these seconds of ours are."""
         floor_s = self.machine.floor_s(floor)
         self.say(
             f"floor: {_ms(floor_s)} ms ({floor.fft_flop / 1e9:.3g} GFLOP in FFTs, "

@@ -1,4 +1,4 @@
-"""The devices that Torch operators are tested on."""
+"""How arrays come to the device under test."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 
 
-@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
-def to_device(request) -> Callable[[np.ndarray], torch.Tensor]:
+@pytest.fixture
+def to_device(device) -> Callable[[np.ndarray], torch.Tensor]:
     """Makes a tensor of an array on the device under test."""
-    return lambda array: torch.as_tensor(array, device=request.param)
+    return lambda array: torch.as_tensor(array, device=device)

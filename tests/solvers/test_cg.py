@@ -11,11 +11,6 @@ N = 12
 CONDITIONS = (1.0, 30.0, 1000.0)
 
 
-@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
-def device(request):
-    return request.param
-
-
 def systems(device="cpu"):
     """Hermitian systems of different conditioning, their right sides and NumPy's solutions."""
     spectra = [np.geomspace(1 / condition, 1, N) for condition in CONDITIONS]

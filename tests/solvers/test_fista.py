@@ -1,18 +1,12 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
 
 from python_recon.solvers.fista import accelerated_proximal_gradient
 from tests.numerics import complex_noise, relative_error
 
 WEIGHT = 0.6
-
-
-@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
-def device(request):
-    return request.param
 
 
 def soft(x, threshold):

@@ -1,0 +1,147 @@
+"""Readouts in, image series out: the whole chain without a wire."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from python_recon.acquisition.angles import GOLDEN_ANGLE_DEG
+from python_recon.chain import FINAL_SERIES, PREVIEW_SERIES, reconstruct_stream
+from python_recon.config import load_config
+from python_recon.data import Counters, Geometry, ImageSeries, Readout, Scan
+from python_recon.metrics import match_scale, psnr
+from python_recon.phantom import HeartPhantom
+
+MATRIX, COILS, SPOKES, FRAMES = 48, 4, 13, 5
+NOISE = 0.02
+SCAN = Scan(
+    matrix=(MATRIX, MATRIX),
+    encoded_matrix=(MATRIX, MATRIX),
+    field_of_view_mm=(300.0, 300.0, 8.0),
+    encoded_field_of_view_mm=(300.0, 300.0, 8.0),
+    trajectory_kind="goldenangle",
+    limits={"kspace_encode_step_1": SPOKES - 1, "repetition": FRAMES - 1},
+    measurement_id="test_1",
+)
+
+
+def readouts(slices=(0,), seed=0) -> Iterator[Readout]:
+    """A noise scan and a golden-angle scan of the phantom, interleaved over slices."""
+    rng = np.random.default_rng(seed)
+
+    def noise(count: int) -> np.ndarray:
+        parts = rng.standard_normal((2, COILS, count))
+        return (NOISE * (parts[0] + 1j * parts[1])).astype(np.complex64)
+
+    yield from (Readout(noise(256), is_noise=True, sample_time_us=5.0) for _ in range(4))
+    phantom = HeartPhantom(n_coils=COILS)
+    radius = np.arange(-MATRIX, MATRIX) / 2
+    for number in range(FRAMES * SPOKES):
+        angle = np.deg2rad(number * GOLDEN_ANGLE_DEG + 180)
+        spoke = radius[:, None] * np.array([np.cos(angle), np.sin(angle)])
+        signal = phantom.kspace(spoke[None], np.array([0.003 * number]))[:, 0] * MATRIX
+        for index in slices:
+            yield Readout(
+                data=signal.astype(np.complex64) + noise(2 * MATRIX),
+                counters=Counters(
+                    kspace_encode_step_1=number % SPOKES, repetition=number // SPOKES, slice=index
+                ),
+                geometry=Geometry(position_mm=(0.0, 0.0, 10.0 * index), field_of_view_mm=(300.0, 300.0, 8.0)),
+                center_sample=MATRIX,
+                sample_time_us=5.0,
+                time_s=1.0 + 0.003 * number,
+                physiology_s=(0.1 + 0.003 * number, 0.0, 0.0),
+                scan_counter=number,
+            )
+
+
+def run(slices=(0,), **settings) -> list[ImageSeries]:
+    return list(reconstruct_stream(readouts(slices), SCAN, load_config(settings)))
+
+
+@pytest.fixture(scope="module")
+def truth():
+    middle = 0.003 * (SPOKES * (np.arange(FRAMES) + 0.5) - 0.5)
+    return np.abs(HeartPhantom(n_coils=COILS).reference(middle, (MATRIX, MATRIX)))
+
+
+def test_previews_come_first_and_the_method_last():
+    series = run(method="cg_sense")
+    assert [each.series_index for each in series] == [PREVIEW_SERIES] * FRAMES + [FINAL_SERIES]
+    assert [each.first_frame for each in series[:-1]] == list(range(FRAMES))
+    assert [each.method for each in series] == ["gridding"] * FRAMES + ["cg_sense"]
+    assert series[-1].images.shape == (FRAMES, MATRIX, MATRIX)
+    assert series[-1].images.dtype == np.complex64
+
+
+def test_a_preview_does_not_wait_for_the_scan():
+    taken = 0
+
+    def counted():
+        nonlocal taken
+        for readout in readouts():
+            taken += 1
+            yield readout
+
+    first = next(iter(reconstruct_stream(counted(), SCAN, load_config({"method": "cg_sense"}))))
+    assert first.series_index == PREVIEW_SERIES
+    assert taken <= 4 + SPOKES + 8, "the frame, the noise scan and a small look-ahead"
+
+
+def test_where_the_method_is_the_preview_nothing_is_made_twice():
+    assert [each.series_index for each in run(method="gridding")] == [PREVIEW_SERIES] * FRAMES
+
+
+def test_without_a_preview_there_is_only_the_method():
+    assert [each.series_index for each in run(method="gridding", preview="none")] == [FINAL_SERIES]
+
+
+@pytest.mark.parametrize(
+    ("method", "least"),
+    [("gridding", 18), ("cg_sense", 23), ("grasp", 30), ("subspace", 30), ("xd_grasp", 30)],
+)
+def test_images_are_those_of_the_object(truth, method, least):
+    images = np.abs(run(method=method, preview="none")[0].images)
+    assert psnr(match_scale(images, truth), truth) > least
+
+
+def test_slices_are_kept_apart_and_all_made():
+    series = run((0, 1), method="cg_sense", preview="none")
+    assert [each.counters.slice for each in series] == [0, 1]
+    assert [each.geometry.position_mm[2] for each in series] == [0.0, 10.0]
+    np.testing.assert_allclose(np.abs(series[0].images).mean(), np.abs(series[1].images).mean(), rtol=0.05)
+
+
+def test_what_travels_with_the_data_comes_out():
+    (series,) = run(method="gridding", preview="none")
+    middle = 0.003 * (SPOKES * np.arange(FRAMES) + (SPOKES - 1) / 2)
+    np.testing.assert_allclose(series.times_s, 1.0 + middle)
+    np.testing.assert_allclose(series.physiology_s[:, 0], 0.1 + middle)
+    assert series.measurement_id == "test_1"
+    assert series.geometry.field_of_view_mm == (300.0, 300.0, 8.0)
+    assert series.details["virtual_coils"] <= COILS
+    assert series.details["seconds_method"] > 0
+
+
+@pytest.mark.parametrize("matrix", [32, 64])
+def test_another_matrix_shows_the_same_object(matrix):
+    (series,) = run(method="grasp", preview="none", matrix=matrix)
+    middle = 0.003 * (SPOKES * (np.arange(FRAMES) + 0.5) - 0.5)
+    truth = np.abs(HeartPhantom(n_coils=COILS).reference(middle, (matrix, matrix)))
+    assert psnr(match_scale(np.abs(series.images), truth), truth) > {32: 33, 64: 24}[matrix]
+
+
+def test_a_preview_that_fails_does_not_cost_the_images(caplog):
+    def silent_at_first():
+        for readout in readouts():
+            is_first = not readout.is_noise and readout.counters.repetition == 0
+            yield replace(readout, data=0 * readout.data) if is_first else readout
+
+    settings = {"method": "cg_sense", "coils.virtual": COILS}
+    series = list(reconstruct_stream(silent_at_first(), SCAN, load_config(settings)))
+    assert series[-1].series_index == FINAL_SERIES
+    assert "no preview of frame 0" in caplog.text
+    assert np.isfinite(series[-1].images).all()

@@ -1,0 +1,117 @@
+"""A method that fails gives way to a simpler one."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import torch
+
+from python_recon import ladder
+from python_recon.config import Section
+from python_recon.data import CoilMaps, KSpace
+from python_recon.errors import BackendError, ConfigError
+from python_recon.ladder import climb_down
+from python_recon.methods import registry
+from python_recon.methods.registry import Method, Reconstruction
+from python_recon.schedule import Budget
+
+
+class NoOptions(Section):
+    """Nothing to set."""
+
+
+def images(value: float) -> Reconstruction:
+    return Reconstruction(torch.full((2, 8, 10), value, dtype=torch.complex64))
+
+
+def raising(error: Exception) -> Method:
+    def run(_kspace, _maps, _options, _budget):
+        raise error
+
+    return Method(run, NoOptions)
+
+
+def giving(value: float) -> Method:
+    return Method(lambda _kspace, _maps, _options, _budget: images(value), NoOptions)
+
+
+@pytest.fixture
+def climb(monkeypatch):
+    """Climb down with these methods in the places of ours, and the remaining rungs missing."""
+
+    def climb(**methods: Method):
+        def resolve(name, _options):
+            if name not in methods:
+                raise BackendError(f"{name} is not here")
+            return methods[name], NoOptions()
+
+        monkeypatch.setattr(ladder, "resolve", resolve)
+        kspace = KSpace(torch.zeros(2, 1, 3, 4, dtype=torch.complex64), torch.zeros(2, 3, 4, 2), (8, 10))
+        maps = CoilMaps(torch.ones(1, 8, 10, dtype=torch.complex64), "ones")
+        return climb_down(kspace, maps, "grasp", {}, Budget())
+
+    return climb
+
+
+def test_a_method_that_works_is_not_commented(climb):
+    outcome = climb(grasp=giving(1.0))
+    assert (outcome.method, outcome.comment) == ("grasp", "")
+
+
+@pytest.mark.parametrize(
+    "failing",
+    [
+        raising(RuntimeError("out of memory")),
+        raising(MemoryError("no room")),
+        raising(BackendError("no library")),
+        raising(ZeroDivisionError("zero")),
+        giving(float("nan")),
+        giving(float("inf")),
+    ],
+    ids=["runtime", "memory", "recon", "arithmetic", "nan", "inf"],
+)
+def test_a_method_that_fails_gives_way_to_the_next_rung(climb, failing):
+    outcome = climb(grasp=failing, subspace=giving(2.0), cg_sense=giving(3.0))
+    assert outcome.method == "subspace"
+    assert "grasp failed" in outcome.comment
+    assert "made by subspace on cpu" in outcome.comment
+    assert outcome.reconstruction.images.real.unique() == 2.0
+
+
+def test_rungs_go_down_to_gridding(climb):
+    outcome = climb(grasp=giving(float("nan")), gridding=giving(4.0))
+    assert outcome.method == "gridding"
+    assert "cg_sense is not here" in outcome.comment
+
+
+def test_when_all_rungs_fail_each_is_named(climb):
+    with pytest.raises(BackendError, match=r"boom.*subspace.*cg_sense.*gridding"):
+        climb(grasp=raising(RuntimeError("boom")), gridding=raising(RuntimeError("bang")))
+
+
+def test_a_mistake_in_the_program_is_no_reason_to_go_on(climb):
+    with pytest.raises(TypeError):
+        climb(grasp=raising(TypeError("a bug")), gridding=giving(1.0))
+
+
+def test_wrong_options_are_told_before_anything_runs():
+    kspace = KSpace(torch.zeros(1, 1, 3, 4, dtype=torch.complex64), torch.zeros(1, 3, 4, 2), (8, 10))
+    with pytest.raises(ConfigError, match="no option"):
+        climb_down(kspace, CoilMaps(torch.ones(1, 8, 10), "ones"), "cg_sense", {"lambda": 1}, Budget())
+
+
+def test_a_budget_counts_down_and_reports():
+    told = []
+    budget = Budget(0.05, lambda stage, done: told.append((stage, done)))
+    assert not budget.is_spent
+    budget.report("fit", 0.5)
+    time.sleep(0.06)
+    assert budget.is_spent
+    assert budget.left_s < 0
+    assert told == [("fit", 0.5)]
+
+
+def test_built_in_rungs_are_registered():
+    for name in ladder._FALLBACKS:
+        assert registry.load_method(name)
