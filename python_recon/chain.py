@@ -66,7 +66,7 @@ def reconstruct_stream(
 def prepare_readouts(readouts: Iterable[Readout], scan: Scan, config: Config) -> Iterator[Readout]:
     """Imaging readouts, whitened, with their place in k-space, cut to what the image matrix holds."""
     located = locate(whiten(readouts, scan, config.noise), scan, config.trajectory)
-    return trim(located, image_matrix(scan, config))
+    return trim(located, scan, image_matrix(scan, config))
 
 
 def image_matrix(scan: Scan, config: Config) -> tuple[int, int]:

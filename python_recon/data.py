@@ -194,7 +194,7 @@ class KSpace:
     def frames(self, index: slice) -> KSpace:
         """A view of some of the frames."""
         cut: dict[str, Any] = {name: _cut(getattr(self, name), index) for name in (*_TENSORS, *_PER_FRAME)}
-        return replace(self, first_frame=self.first_frame + (index.start or 0), **cut)
+        return replace(self, first_frame=self.first_frame + index.indices(self.n_frames)[0], **cut)
 
 
 _TENSORS = ("data", "trajectory", "density", "spoke_mask", "is_shared")

@@ -13,7 +13,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from python_recon.data import KSpace, Readout
+from python_recon.acquisition.trajectory import spoke_extent
+from python_recon.data import KSpace, Readout, Scan
 from python_recon.errors import MissingTrajectoryError
 
 _SCALES = (1.0, 1.25, 1.5, 2.0)
@@ -48,23 +49,29 @@ def field_of_view_scale(kspace: KSpace) -> float:
     return _SCALES[-1]
 
 
-def trim(readouts: Iterable[Readout], matrix: tuple[int, int]) -> Iterator[Readout]:
+def trim(readouts: Iterable[Readout], scan: Scan, matrix: tuple[int, int]) -> Iterator[Readout]:
     """Readouts without the samples that lie beyond the k-space of a matrix smaller than the measured one.
 
-    A transform onto that matrix would take them for others: its k-space is periodic.
+    A transform onto that matrix would take them for others: its k-space is periodic. All spokes keep the same
+    number of samples, also where the field of view is no square and its k-space therefore no circle.
     """
+    extent = np.array(spoke_extent(scan))
+    shape = extent / extent[0]
+    limit = min(matrix[1], matrix[0] / shape[1]) / 2
     for readout in readouts:
         if readout.trajectory is None:
             raise MissingTrajectoryError("a readout has no trajectory; locate it first")
-        steps = np.linalg.norm(np.diff(readout.trajectory, axis=0), axis=-1)
+        round_trajectory = readout.trajectory / shape
+        step = np.median(np.linalg.norm(np.diff(round_trajectory, axis=0), axis=-1))
+        centre = int(np.linalg.norm(round_trajectory, axis=-1).argmin())
         # A quarter sample of tolerance, so that rounding gives no spoke another length than the others.
-        reach = int(min(matrix) / 2 / np.median(steps) + 0.25)
-        kept = slice(max(readout.center_sample - reach, 0), readout.center_sample + reach)
+        reach = int(limit / step + 0.25)
+        kept = slice(max(centre - reach, 0), centre + reach)
         yield replace(
             readout,
             data=readout.data[:, kept],
             trajectory=readout.trajectory[kept],
-            center_sample=readout.center_sample - kept.start,
+            center_sample=centre - kept.start,
         )
 
 

@@ -1,7 +1,7 @@
 """Benchmarks: we and our peers in turn on the same arrays. Run with ``make bench``.
 
-Everybody gets the same number of threads, BENCHMARK_THREADS or 2, which the libraries read when they are first
-imported: hence here.
+Everybody gets the same number of threads, BENCHMARK_THREADS or 2, which the libraries read when they are
+first imported: hence here.
 """
 
 from __future__ import annotations

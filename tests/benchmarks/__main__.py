@@ -36,8 +36,9 @@ def main() -> None:
         reporter.say(line)
     reporter.say(
         "Medians of rounds in shuffled order after one warm-up; 'x ours' is the median ratio to our time in "
-        "the same round; CPU counts all threads; 'own' is what a command reports of itself. Peak MiB: growth of this process in the "
-        "warm-up (compilation included), the whole process for BART.\n"
+        "the same round; CPU counts all threads; 'own' is what a command reports of itself, reading and "
+        "writing left out. Peak MiB: growth of this process in the warm-up (compilation included), the whole "
+        "process for BART.\n"
     )
     for name in arguments.names or BENCHMARKS:
         importlib.import_module(f"tests.benchmarks.{name}").run(reporter)

@@ -56,8 +56,8 @@ def run(reporter: Reporter) -> None:
     readouts = _readouts(phantom)
     reporter.say(
         f"[bold]Preview[/]: {_COILS} coils, {N_SAMPLES} samples, {_SPOKES} spokes a frame, {_FRAMES} frames, "
-        f"{_NOISE_READOUTS} noise readouts first; gridding with our defaults. Without the wire: from readouts "
-        "in memory to images in memory."
+        f"{_NOISE_READOUTS} noise readouts first; gridding with our defaults. Without the wire: from "
+        "readouts in memory to images in memory."
     )
     paced = Pace(readouts)
     shown_s = [time.perf_counter() for _ in reconstruct_stream(paced, _SCAN, config)]
@@ -82,9 +82,9 @@ def _report_paced(reporter: Reporter, paced: Pace, shown_s: list[float]) -> list
     first, later = latency_ms[0], latency_ms[1:]
     reporter.say(
         f"at {_RATE:.0f} readouts/s: last readout to image {np.median(later):.1f} ms (median), "
-        f"{np.percentile(later, 99):.1f} ms (99th percentile), {later.max():.1f} ms (longest), the first frame "
-        f"{first:.0f} ms; readouts that waited: at most {waiting.max()}, and {waiting[last[1:]].max()} when a "
-        "later frame was complete"
+        f"{np.percentile(later, 99):.1f} ms (99th percentile), {later.max():.1f} ms (longest), the first "
+        f"frame {first:.0f} ms; readouts that waited: at most {waiting.max()}, and "
+        f"{waiting[last[1:]].max()} when a later frame was complete"
     )
     frame_ms = 1e3 * _SPOKES / _RATE
     return [
