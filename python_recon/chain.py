@@ -87,6 +87,7 @@ def reconstruct_frames(
             preview = previews.setdefault(key, Preview(config))
             yield from preview.show(frame)
     if config.method == config.preview:
+        _require_images(previews.values())
         return
     ended = Budget(config.max_recon_seconds, report)
     for done, group in enumerate(slices.values()):
@@ -168,13 +169,19 @@ class Preview:
         self._recent: list[KSpace] = []
         self._matrix: np.ndarray | None = None
         self._maps: CoilMaps | None = None
+        self.n_shown = 0
+        self.last_error: ReconError | None = None
 
     def show(self, frame: KSpace) -> Iterator[ImageSeries]:
         """The frame's image; nothing, and a line in the log, where it cannot be made."""
         try:
-            yield self._image(frame)
+            series = self._image(frame)
         except ReconError as error:
+            self.last_error = error
             _log.warning("no preview of frame %d: %s", frame.first_frame, error)
+            return
+        self.n_shown += 1
+        yield series
 
     def _image(self, frame: KSpace) -> ImageSeries:
         from python_recon.device import set_up
@@ -203,6 +210,14 @@ class Preview:
         if self._maps is None or (count < self._FRAMES_FOR_MAPS and count & (count - 1) == 0):
             self._maps = estimate(stack_frames(self._recent).to_torch(), self._config.coils)
         return self._maps
+
+
+def _require_images(previews: Iterable[Preview]) -> None:
+    """Raise the last error where the previews are all there is and none could be made."""
+    previews = list(previews)
+    error = next((preview.last_error for preview in previews if preview.last_error), None)
+    if error and not any(preview.n_shown for preview in previews):
+        raise error
 
 
 def _labelled(series: ImageSeries, kspace: KSpace) -> ImageSeries:

@@ -12,6 +12,7 @@ from python_recon.acquisition.angles import GOLDEN_ANGLE_DEG
 from python_recon.chain import FINAL_SERIES, PREVIEW_SERIES, reconstruct_stream
 from python_recon.config import load_config
 from python_recon.data import Counters, Geometry, ImageSeries, Readout, Scan
+from python_recon.errors import DataError
 from python_recon.metrics import match_scale, psnr
 from python_recon.phantom import HeartPhantom
 
@@ -145,3 +146,76 @@ def test_a_preview_that_fails_does_not_cost_the_images(caplog):
     assert series[-1].series_index == FINAL_SERIES
     assert "no preview of frame 0" in caplog.text
     assert np.isfinite(series[-1].images).all()
+
+
+def test_where_previews_are_all_there_is_their_failure_is_told():
+    silent = (replace(readout, data=0 * readout.data) for readout in readouts())
+    with pytest.raises(DataError, match="no signal"):
+        list(reconstruct_stream(silent, SCAN, load_config({"method": "gridding"})))
+
+
+def test_correlated_noise_is_whitened_on_the_way(truth):
+    """Coils of unequal gain and common noise: whitened, the noise is even and weighted out of the images."""
+    rng = np.random.default_rng(3)
+    mixing = np.diag([0.3, 1.0, 4.0, 1.0]) @ (np.eye(COILS) + 0.3 * rng.standard_normal((COILS, COILS)))
+
+    def mixed():
+        for readout in readouts():
+            yield replace(readout, data=(mixing @ readout.data).astype(np.complex64))
+
+    def error(prewhiten):
+        settings = {"method": "grasp", "preview": "none", "noise.prewhiten": prewhiten}
+        (series,) = reconstruct_stream(mixed(), SCAN, load_config(settings))
+        # Whitening inverts the mixing of signal and noise alike: the shading is that of the coils alone.
+        return psnr(match_scale(np.abs(series.images), truth), truth)
+
+    assert error(True) > 33
+    assert error(True) > error(False) + 3
+
+
+def test_a_change_of_geometry_makes_a_series_of_its_own():
+    def moved():
+        for readout in readouts():
+            if readout.counters.repetition < 3 or readout.is_noise:
+                yield readout
+            else:
+                yield replace(readout, geometry=replace(readout.geometry, position_mm=(0.0, 0.0, 25.0)))
+
+    settings = {"method": "cg_sense", "preview": "none"}
+    series = list(reconstruct_stream(moved(), SCAN, load_config(settings)))
+    assert [(each.geometry.position_mm[2], each.n_frames, each.first_frame) for each in series] == [
+        (0.0, 3, 0),
+        (25.0, 2, 3),
+    ]
+
+
+def test_the_time_is_shared_among_slices_and_heeded():
+    """A deadline that is over before the first slice is done leaves one step for each."""
+    series = run((0, 1), method="grasp", preview="none", max_recon_seconds=1e-3)
+    assert [each.details["iterations"] for each in series] == [1, 1]
+    assert all(np.isfinite(each.images).all() for each in series)
+
+
+def test_progress_is_reported():
+    reports = []
+    settings = load_config({"method": "cg_sense", "preview": "none", "options.iterations": 3})
+    list(reconstruct_stream(readouts(), SCAN, settings, lambda stage, done: reports.append((stage, done))))
+    assert [round(done, 2) for stage, done in reports if stage == "cg_sense"] == [0.33, 0.67, 1.0]
+
+
+@pytest.mark.parametrize("center_sample", [0, MATRIX, 500])
+def test_a_header_that_does_not_fill_in_the_centre_costs_no_samples(truth, center_sample):
+    given = (replace(readout, center_sample=center_sample) for readout in readouts())
+    settings = {"method": "cg_sense", "preview": "none"}
+    (series,) = reconstruct_stream(given, SCAN, load_config(settings))
+    assert psnr(match_scale(np.abs(series.images), truth), truth) > 23
+
+
+def test_a_field_of_view_that_is_no_square_keeps_all_spokes_alike():
+    """In cycles per field of view its k-space is an ellipse: the frames stay whole all the same."""
+    scan = replace(
+        SCAN, matrix=(40, MATRIX), encoded_matrix=(40, MATRIX), field_of_view_mm=(300.0, 250.0, 8.0)
+    )
+    settings = load_config({"method": "gridding", "preview": "none"})
+    (series,) = reconstruct_stream(readouts(), scan, settings)
+    assert series.images.shape == (FRAMES, 40, MATRIX)

@@ -98,3 +98,12 @@ def test_presets_load_and_describe_themselves(name):
 def test_nearest_names_one_or_all():
     assert "'grasp'" in nearest("garsp", ["grasp", "nik"])
     assert "grasp, nik" in nearest("zzzz", ["grasp", "nik"])
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", float("-inf")])
+@pytest.mark.parametrize(
+    "name", ["trajectory.angle_increment_deg", "trajectory.angle_offset_deg", "max_recon_seconds"]
+)
+def test_numbers_are_finite(name, value):
+    with pytest.raises(ConfigError, match=name):
+        load_config({name: value})

@@ -15,6 +15,7 @@ from python_recon.ladder import climb_down
 from python_recon.methods import registry
 from python_recon.methods.registry import Method, Reconstruction
 from python_recon.schedule import Budget
+from tests.numerics import run_method, scan_heart
 
 
 class NoOptions(Section):
@@ -115,3 +116,39 @@ def test_a_budget_counts_down_and_reports():
 def test_built_in_rungs_are_registered():
     for name in ladder._FALLBACKS:
         assert registry.load_method(name)
+
+
+class Greedy(Section):
+    """Takes all the memory and all the time."""
+
+    iterations: int = 5
+
+
+def test_the_rung_below_does_the_work_with_what_time_is_left(monkeypatch):
+    """A method of another package in the place of grasp, everything else as it runs at the scanner."""
+    scan = scan_heart(4, 13, 4, (32, 32))
+    kspace, maps = scan.kspace.to_torch(), scan.maps.to_torch()
+
+    def out_of_memory(_kspace, _maps, options, _budget):
+        time.sleep(0.05)
+        raise torch.OutOfMemoryError(f"CUDA out of memory after {options.iterations} iterations")
+
+    monkeypatch.setattr(registry, "load_method", _instead("grasp", Method(out_of_memory, Greedy)))
+    outcome = climb_down(kspace, maps, "grasp", {"iterations": 7}, Budget(60.0))
+    assert outcome.method == "subspace"
+    assert outcome.comment == (
+        "grasp failed: CUDA out of memory after 7 iterations; made by subspace on cpu"
+    )
+    expected = run_method("subspace", scan.kspace, scan.maps).images
+    torch.testing.assert_close(outcome.reconstruction.images, expected)
+    assert outcome.seconds > 0
+    late = climb_down(kspace, maps, "grasp", {}, Budget(0.05))
+    assert late.reconstruction.details["iterations"] == 1
+    assert scan.psnr(late.reconstruction.images) > 15
+
+
+def _instead(name, method):
+    def load(implementation, load_method=registry.load_method):
+        return method if implementation == name else load_method(implementation)
+
+    return load

@@ -113,9 +113,7 @@ def test_borrowed_spokes_do_not_spoil_the_training():
         density=None,
     )
     bases = [
-        basis_of(
-            replace(scan, kspace=replace(k, density=ramp_density(k))), components=2, training_matrix=16
-        )
+        basis_of(replace(scan, kspace=replace(k, density=ramp_density(k))), components=2, training_matrix=16)
         for k in (with_borrowed, without)
     ]
     overlap = np.linalg.svd(bases[0].T @ bases[1], compute_uv=False)
