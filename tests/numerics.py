@@ -92,7 +92,7 @@ def assert_adjoint(
     assert abs(np.vdot(y, forward_x) - np.vdot(adjoint_y, x)) < tolerance * scale
 
 
-def dense(operator: Callable, shape: tuple[int, ...], convert: Callable, batch: int = 256) -> np.ndarray:
+def dense(operator: Callable, shape: tuple[int, ...], convert: Callable) -> np.ndarray:
     """Complex128 matrix of an operator on (system, ...) arrays: its columns are the images of unit vectors.
 
     The operator is called with one array of ``shape`` at a time.

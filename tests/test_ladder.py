@@ -131,14 +131,12 @@ def test_the_rung_below_does_the_work_with_what_time_is_left(monkeypatch):
 
     def out_of_memory(_kspace, _maps, options, _budget):
         time.sleep(0.05)
-        raise torch.OutOfMemoryError(f"CUDA out of memory after {options.iterations} iterations")
+        raise torch.cuda.OutOfMemoryError(f"CUDA out of memory after {options.iterations} iterations")
 
     monkeypatch.setattr(registry, "load_method", _instead("grasp", Method(out_of_memory, Greedy)))
     outcome = climb_down(kspace, maps, "grasp", {"iterations": 7}, Budget(60.0))
     assert outcome.method == "subspace"
-    assert outcome.comment == (
-        "grasp failed: CUDA out of memory after 7 iterations; made by subspace on cpu"
-    )
+    assert outcome.comment == ("grasp failed: CUDA out of memory after 7 iterations; made by subspace on cpu")
     expected = run_method("subspace", scan.kspace, scan.maps).images
     torch.testing.assert_close(outcome.reconstruction.images, expected)
     assert outcome.seconds > 0

@@ -10,5 +10,5 @@ import os
 
 THREADS = int(os.environ.get("BENCHMARK_THREADS", "2"))
 
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-    os.environ[_name] = str(THREADS)
+os.environ["OMP_NUM_THREADS"] = os.environ["NUMBA_NUM_THREADS"] = str(THREADS)
+os.environ.setdefault("OPENBLAS_NUM_THREADS", str(THREADS))

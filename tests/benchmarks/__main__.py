@@ -22,7 +22,9 @@ _WIDTH = 130
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(BENCHMARKS)}; default: all")
-    parser.add_argument("--seconds", type=float, default=60.0, help="for the rounds of one comparison")
+    parser.add_argument(
+        "--seconds", type=float, default=60.0, help="for the rounds of one race; 0: one round"
+    )
     arguments = parser.parse_args()
     unknown = set(arguments.names) - set(BENCHMARKS)
     if unknown:

@@ -14,11 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.benchmarks import THREADS
 from tests.benchmarks.scene import Scene
 from tests.benchmarks.timing import Contender, Duration
 
 TIME_AXIS = 10
 """BART's axis of the frames; axes are x, y, z, coil, ... as BART counts them."""
+_ENVIRONMENT = {**os.environ, "OPENBLAS_NUM_THREADS": str(THREADS)}
 _OWN_TIME = re.compile(r"Total Time: ([0-9.]+)")
 
 
@@ -70,7 +72,9 @@ class Workspace:
         """
         with tempfile.TemporaryFile("w+") as log:
             started = time.perf_counter()
-            process = subprocess.Popen(["bart", *arguments], cwd=self.path, stdout=log, stderr=log)
+            process = subprocess.Popen(
+                ["bart", *arguments], cwd=self.path, env=_ENVIRONMENT, stdout=log, stderr=log
+            )
             _, status, usage = os.wait4(process.pid, 0)
             seconds = time.perf_counter() - started
             process.returncode = os.waitstatus_to_exitcode(status)

@@ -91,18 +91,19 @@ def race(contenders: Sequence[Contender], judge: Judge, limit_s: float) -> list[
     judge
         Sees the result of the warm-up.
     limit_s
-        About how long the rounds may take: the fewer they are, down to 3, the slower the contenders.
+        About how long the rounds may take: slow contenders have fewer of them, but 3; at 0 there is one.
     """
     entries = []
     for contender in contenders:
         result, memory_mb = contender.first()
         entries.append(Entry(contender.name, judge(result), memory_mb))
     generator = np.random.default_rng(0)
+    least = LEAST_ROUNDS if limit_s else 1
     rounds, done, started = MOST_ROUNDS, 0, time.perf_counter()
     while done < rounds:
         for index in generator.permutation(len(contenders)):
             entries[index].durations.append(contenders[index].again())
         done += 1
         round_s = (time.perf_counter() - started) / done
-        rounds = min(MOST_ROUNDS, max(LEAST_ROUNDS, int(limit_s / round_s)))
+        rounds = min(MOST_ROUNDS, max(least, int(limit_s / round_s)))
     return entries

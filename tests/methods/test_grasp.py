@@ -60,32 +60,48 @@ def tiny():
     return scan_heart(5, 6, 3, (14, 14), spacing_s=0.02)
 
 
+WEAK = 0.3
+"""Regularisation under which the frames of the tiny scan differ; at the default they are nearly equal."""
+
+
 @pytest.mark.parametrize("is_periodic", [False, True])
-def test_many_iterations_reach_the_minimum_of_an_independent_solver(tiny, is_periodic):
-    objective = Objective(tiny, 4.0, is_periodic)
-    lowest = objective(objective.minimise(4000))
-    result = run_method("grasp", tiny.kspace, tiny.maps, iterations=400, is_periodic=is_periodic)
-    assert objective(result.images) < 1.002 * lowest
-
-
-def test_default_iterations_come_close_to_the_minimum(tiny):
-    objective = Objective(tiny, 4.0)
+@pytest.mark.parametrize(("iterations", "gap"), [(12, 0.1), (100, 0.01), (400, 0.001)])
+def test_objective_approaches_the_minimum_of_an_independent_solver(
+    tiny, lowest, is_periodic, iterations, gap
+):
+    """The gap that is left of that between the start and the minimum."""
+    objective = Objective(tiny, WEAK, is_periodic)
     start = time_average(tiny.kspace.to_torch(), tiny.maps.to_torch()).expand(5, -1, -1)
-    lowest, at_start = objective(objective.minimise(4000)), objective(start)
-    result = objective(run_method("grasp", tiny.kspace, tiny.maps).images)
-    assert result - lowest < 0.1 * (at_start - lowest)
+    result = run_method(
+        "grasp",
+        tiny.kspace,
+        tiny.maps,
+        iterations=iterations,
+        regularisation=WEAK,
+        is_periodic=is_periodic,
+    )
+    left = objective(result.images) - lowest[is_periodic]
+    assert left < gap * (objective(start) - lowest[is_periodic])
+
+
+@pytest.fixture(scope="module")
+def lowest(tiny):
+    """Minimum of the objective, by whether the series is periodic."""
+    objectives = {is_periodic: Objective(tiny, WEAK, is_periodic) for is_periodic in (False, True)}
+    return {key: objective(objective.minimise(4000)) for key, objective in objectives.items()}
 
 
 def test_no_perturbation_is_better(tiny):
-    objective = Objective(tiny, 4.0)
-    images = as_numpy(run_method("grasp", tiny.kspace, tiny.maps, iterations=400).images)
+    objective = Objective(tiny, WEAK)
+    result = run_method("grasp", tiny.kspace, tiny.maps, iterations=400, regularisation=WEAK)
+    images = as_numpy(result.images)
     lowest = objective(images)
     changes = [complex_noise(images.shape, seed) for seed in range(5)]
     changes += [np.roll(images, 1, 0) - images, images.mean(0) - images, images]
     for change in changes:
         for length in (0.03, -0.03, 0.3):
             step = length * np.linalg.norm(images) / np.linalg.norm(change)
-            assert objective(images + step * change) > 0.999 * lowest
+            assert objective(images + step * change) >= 0.9995 * lowest
 
 
 @pytest.mark.parametrize("iterations", [1, 3, 6])

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from python_recon.acquisition.density import ramp_density
-from python_recon.methods.subspace import SubspaceOptions, temporal_basis
+from python_recon.methods.subspace import SubspaceOptions, _at_low_resolution, temporal_basis
 from python_recon.schedule import Budget
 from tests.numerics import (
     as_numpy,
@@ -118,6 +118,24 @@ def test_borrowed_spokes_do_not_spoil_the_training():
     ]
     overlap = np.linalg.svd(bases[0].T @ bases[1], compute_uv=False)
     assert overlap.min() > 0.97
+
+
+def test_padding_does_not_widen_the_training(small_heart):
+    """Its samples lie at the centre of k-space, all of them: they would make it as dear as the full scan."""
+    kspace = small_heart.kspace
+    mask = np.ones((6, 8), bool)
+    mask[:, 5:] = False
+    padded = replace(
+        kspace,
+        data=kspace.data * mask[:, None, :, None],
+        trajectory=kspace.trajectory * mask[..., None, None],
+        spoke_mask=mask,
+    )
+    padded = replace(padded, density=ramp_density(padded))
+    maps = small_heart.maps.to_torch()
+    low, low_maps = _at_low_resolution(padded.to_torch(), maps, 16)
+    assert low.matrix == tuple(low_maps.maps.shape[1:]) == (16, 16)
+    assert low.n_samples < 0.8 * kspace.n_samples
 
 
 def test_both_stages_heed_the_deadline(small_heart):
