@@ -6,6 +6,7 @@ import argparse
 import importlib
 import logging
 import sys
+import warnings
 
 import torch
 from rich.console import Console
@@ -30,6 +31,7 @@ def main() -> None:
     if unknown:
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; known are {', '.join(BENCHMARKS)}")
     logging.disable(logging.WARNING)
+    warnings.simplefilter("ignore")  # the peers use what is deprecated
     torch.set_num_threads(THREADS)
     console = Console() if sys.stdout.isatty() else Console(width=_WIDTH)
     machine = Machine()

@@ -62,29 +62,56 @@ class Workspace:
         array = np.fromfile(self.path / f"{name}.cfl", np.complex64)
         return array.reshape([int(size) for size in reversed(sizes)]).squeeze()
 
-    def run(self, *arguments: str) -> tuple[Duration, float]:
-        """Run a command: its duration, and the peak of its memory in MiB.
+    def run(self, *arguments: str) -> Duration:
+        """Run a command.
 
         Raises
         ------
         RuntimeError
             With what BART said, if it failed.
         """
-        with tempfile.TemporaryFile("w+") as log:
-            started = time.perf_counter()
-            process = subprocess.Popen(
+        started = time.perf_counter()
+        process = self._start(arguments)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        own = _OWN_TIME.search(self._said(process))
+        return Duration(seconds, usage.ru_utime + usage.ru_stime, float(own[1]) if own else None)
+
+    def peak_memory_mb(self, *arguments: str) -> float:
+        """Run a command; the peak of its resident memory, looked at every few milliseconds.
+
+        The rusage of a process is of no use here: Linux counts what its parent held when it was forked.
+        """
+        process = self._start(arguments)
+        peak = 0.0
+        while process.poll() is None:
+            peak = max(peak, _high_water_mb(process.pid))
+            time.sleep(0.005)
+        self._said(process)
+        return peak
+
+    def _start(self, arguments: Sequence[str]) -> subprocess.Popen[str]:
+        with (self.path / "log").open("w") as log:
+            return subprocess.Popen(
                 ["bart", *arguments], cwd=self.path, env=_ENVIRONMENT, stdout=log, stderr=log
             )
-            _, status, usage = os.wait4(process.pid, 0)
-            seconds = time.perf_counter() - started
-            process.returncode = os.waitstatus_to_exitcode(status)
-            log.seek(0)
-            said = log.read()
+
+    def _said(self, process: subprocess.Popen[str]) -> str:
+        said = (self.path / "log").read_text()
         if process.returncode:
-            raise RuntimeError(f"bart {' '.join(arguments)} failed:\n{said}")
-        own = _OWN_TIME.search(said)
-        cpu = usage.ru_utime + usage.ru_stime
-        return Duration(seconds, cpu, float(own[1]) if own else None), usage.ru_maxrss / 1024
+            raise RuntimeError(f"{' '.join(map(str, process.args))} failed:\n{said}")
+        return said
+
+
+def _high_water_mb(pid: int) -> float:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:  # it has just ended
+        return 0.0
+    name = next((line.split()[1] for line in lines if line.startswith("Name:")), "")
+    high = next((line.split()[1] for line in lines if line.startswith("VmHWM:")), "0")
+    return int(high) / 1024 if name == "bart" else 0.0
 
 
 @dataclass
@@ -96,11 +123,11 @@ class BartCommand(Contender):
     output: str = "output"
 
     def first(self) -> tuple[np.ndarray, float]:
-        _, memory_mb = self.workspace.run(*self.arguments)
+        memory_mb = self.workspace.peak_memory_mb(*self.arguments)
         return self.workspace.read(self.output), memory_mb
 
     def again(self) -> Duration:
-        return self.workspace.run(*self.arguments)[0]
+        return self.workspace.run(*self.arguments)
 
 
 def scan_in_workspace(scene: Scene) -> Workspace:

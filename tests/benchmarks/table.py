@@ -49,7 +49,7 @@ class Reporter:
     ) -> None:
         """A table of a race; ratios and floor refer to the first entry, which is ours."""
         ours = entries[0]
-        table = Table(title=f"{title}; {len(ours.durations)} rounds", title_justify="left")
+        table = Table(title=f"{title}; rounds: {len(ours.durations)}", title_justify="left")
         table.add_column("", no_wrap=True)
         for heading in ("median ms", "range ms", "x ours", "CPU ms", "own ms", *ours.errors, "peak MiB"):
             table.add_column(heading, justify="right", no_wrap=True)
