@@ -211,11 +211,27 @@ def test_a_header_that_does_not_fill_in_the_centre_costs_no_samples(truth, cente
     assert psnr(match_scale(np.abs(series.images), truth), truth) > 23
 
 
-def test_a_field_of_view_that_is_no_square_keeps_all_spokes_alike():
-    """In cycles per field of view its k-space is an ellipse: the frames stay whole all the same."""
+@pytest.mark.parametrize(("method", "least"), [("gridding", 19), ("cg_sense", 23), ("grasp", 33)])
+def test_a_field_of_view_that_is_no_square(truth, method, least):
+    """In cycles per field of view its k-space is an ellipse."""
     scan = replace(
         SCAN, matrix=(40, MATRIX), encoded_matrix=(40, MATRIX), field_of_view_mm=(300.0, 250.0, 8.0)
     )
-    settings = load_config({"method": "gridding", "preview": "none"})
+    settings = load_config({"method": method, "preview": "none"})
     (series,) = reconstruct_stream(readouts(), scan, settings)
     assert series.images.shape == (FRAMES, 40, MATRIX)
+    inner = truth[:, 4:-4]
+    assert psnr(match_scale(np.abs(series.images), inner), inner) > least
+
+
+def test_an_angle_that_is_not_a_number_costs_one_spoke(caplog, truth):
+    def spoilt():
+        for readout in readouts():
+            angle = np.nan if readout.scan_counter == 30 else readout.scan_counter * GOLDEN_ANGLE_DEG + 180
+            yield replace(readout, user_float=(angle,))
+
+    scan = replace(SCAN, trajectory_kind="radial")
+    settings = load_config({"method": "grasp", "preview": "none"})
+    (series,) = reconstruct_stream(spoilt(), scan, settings)
+    assert psnr(match_scale(np.abs(series.images), truth), truth) > 30
+    assert "readout 30 left out" in caplog.text

@@ -27,12 +27,15 @@ def ramp_density(kspace: KSpace) -> Array:
     for n spokes at equal angles a sample gets pi k dk / n, and at the centre its share of a disc. Padding
     gets 0. Borrowed spokes count only beyond n / pi, up to which the n spokes of the frame itself lie
     densely enough (Nyquist); there they share the rings with the frame's own.
+
+    Where the field of view is no square, rings are ellipses in cycles per field of view.
     """
     trajectory = to_numpy(kspace.trajectory).astype(np.float64)
     is_there = _flags(kspace.spoke_mask, kspace, value=True)
     is_shared = _flags(kspace.is_shared, kspace, value=False) & is_there
-    frames = zip(trajectory, is_there & ~is_shared, is_shared, strict=True)
-    density = np.stack([_frame_density(*frame) for frame in frames]).astype(np.float32)
+    aspect = _aspect(trajectory[is_there])
+    frames = zip(trajectory / (1.0, aspect), is_there & ~is_shared, is_shared, strict=True)
+    density = np.stack([aspect * _frame_density(*frame) for frame in frames]).astype(np.float32)
     return like(density, kspace.trajectory)
 
 
@@ -55,6 +58,15 @@ def iterative_density(kspace: KSpace, iterations: int) -> Array:
         blurred = nufft.forward(taper * nufft.adjoint(density[:, None] + 0j))[:, 0].real * scale
         density = density / blurred.clip(min=1e-6)
     return density
+
+
+def _aspect(spokes: np.ndarray) -> float:
+    """Height over width of the ellipse on which the steps from sample to sample of all spokes end."""
+    if not spokes.any():
+        return 1.0
+    squares = np.median(np.diff(spokes, axis=1), axis=1) ** 2
+    inverse, _, rank, _ = np.linalg.lstsq(squares / squares.mean(), np.ones(len(squares)), rcond=1e-6)
+    return float(np.sqrt(inverse[0] / inverse[1])) if rank == 2 and (inverse > 0).all() else 1.0
 
 
 def _frame_density(trajectory: np.ndarray, is_own: np.ndarray, is_shared: np.ndarray) -> np.ndarray:

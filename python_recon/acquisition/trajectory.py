@@ -53,7 +53,11 @@ def locate(readouts: Iterable[Readout], scan: Scan, config: TrajectoryConfig) ->
     locator = _locator(head, scan, config)
     for readout in itertools.chain(head, stream):
         number = counter.number(readout)
-        yield replace(readout, trajectory=locator(readout, number), spoke_index=number)
+        trajectory = locator(readout, number)
+        if not np.isfinite(trajectory).all():
+            logger.warning("readout %d left out: its angle is not finite", readout.scan_counter)
+            continue
+        yield replace(readout, trajectory=trajectory, spoke_index=number)
 
 
 def sample_positions(n_samples: int, center_sample: int) -> np.ndarray:

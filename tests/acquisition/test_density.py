@@ -80,6 +80,15 @@ def test_a_wide_gap_does_not_count_in_full():
     assert density[0, :, 1].max() <= 2 * np.pi * 23.5 * 0.5 / 10 * 1.001
 
 
+@pytest.mark.parametrize("n_spokes", [6, 34])
+def test_an_ellipse_is_weighed_like_the_circle_that_it_is_in_space(n_spokes):
+    """A field of view that is no square, in cycles per field of view: all spokes count, none more."""
+    circle = spokes(np.arange(n_spokes) * GOLDEN)
+    expected = ramp_density(make_kspace(circle)) * np.float32(40 / 48)
+    ellipse = (circle * (1, 40 / 48)).astype(np.float32)
+    np.testing.assert_allclose(ramp_density(make_kspace(ellipse)), expected, rtol=1e-3)
+
+
 def test_padding_is_zero_and_does_not_count():
     whole = spokes(np.arange(12) * 15.0)
     padded = np.concatenate([whole, np.zeros_like(whole[:3])])

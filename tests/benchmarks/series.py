@@ -66,7 +66,7 @@ def _best_bart(series: Scene, reporter: Reporter) -> Contender:
     for density, weight in _BART_SETTINGS:
         flags = f"-S -i{_BART_ITERATIONS} -R T:{1 << bart.TIME_AXIS}:0:{weight} {density}"
         arguments = f"pics {flags}-t trajectory kspace maps output"
-        duration, _ = workspace.run(*arguments.split())
+        duration = workspace.run(*arguments.split())
         error = _nrmse(workspace.read("output"), series)
         reporter.say(f"BART pics {flags}: NRMSE {error:.4f}, {duration.wall:.0f} s")
         if error < least:
