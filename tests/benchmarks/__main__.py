@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import logging
+import signal
 import sys
 import warnings
 
@@ -32,6 +33,8 @@ def main() -> None:
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; known are {', '.join(BENCHMARKS)}")
     logging.disable(logging.WARNING)
     warnings.simplefilter("ignore")  # the peers use what is deprecated
+    # An orderly end, so that BART's files leave the memory.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     torch.set_num_threads(THREADS)
     console = Console() if sys.stdout.isatty() else Console(width=_WIDTH)
     machine = Machine()
