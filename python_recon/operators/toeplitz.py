@@ -38,13 +38,14 @@ def point_spread_kernels(
 
     Returns
     -------
-        (frame, 2 y, 2 x) real float32.
+        (frame, 2 y, 2 x) real float32. Columns are contiguous in memory, as an FFT along them leaves the
+        spectra that they multiply.
     """
     grid = (2 * matrix[0], 2 * matrix[1])
     nufft = Nufft(2 * trajectory, grid, tolerance)
     spread = nufft.adjoint(weights[:, None].to(torch.complex64))[:, 0]
     kernels = torch.fft.fft2(torch.fft.ifftshift(spread, (-2, -1))).real
-    return kernels * (2 / (matrix[0] * matrix[1]) ** 0.5)
+    return (kernels * (2 / (matrix[0] * matrix[1]) ** 0.5)).mT.contiguous().mT
 
 
 class SenseGram:
@@ -60,15 +61,15 @@ class SenseGram:
 
     def __init__(self, kernels: torch.Tensor, maps: torch.Tensor) -> None:
         self._kernels, self._maps = kernels, maps
-        self._frames, self._coils = _chunks(maps.shape[0], kernels.shape[-2:], maps.device.type)
+        self._conjugate = maps.conj().resolve_conj()
+        self._together = _frames_together(kernels.shape[-2:], maps.device.type)
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         result = torch.zeros_like(images)
-        for frames in _slices(len(images), self._frames):
-            for coils in _slices(len(self._maps), self._coils):
-                maps = self._maps[None, coils]
-                convolved = convolve(images[frames, None] * maps, self._kernels[frames, None])
-                result[frames] += (convolved * maps.conj()).sum(1)
+        for frames in _slices(len(images), self._together):
+            for maps, conjugate in zip(self._maps, self._conjugate, strict=True):
+                convolved = convolve(images[frames] * maps, self._kernels[frames])
+                result[frames].addcmul_(convolved, conjugate)
         return result
 
     def norm(self, iterations: int = 20) -> torch.Tensor:
@@ -149,10 +150,9 @@ def _crop_transform(spectra: torch.Tensor) -> torch.Tensor:
     return torch.fft.ifft(torch.fft.ifft(spectra, dim=-2)[..., :rows, :])[..., :columns]
 
 
-def _chunks(n_coils: int, grid: torch.Size, device: str) -> tuple[int, int]:
-    """How many frames and coils to transform together."""
-    images = max(1, _WORKING_SET_BYTES[device] // (8 * grid[0] * grid[1]))
-    return max(1, images // n_coils), min(images, n_coils)
+def _frames_together(grid: torch.Size, device: str) -> int:
+    """How many frames to transform together, one coil at a time."""
+    return max(1, _WORKING_SET_BYTES[device] // (8 * grid[0] * grid[1]))
 
 
 def _slices(length: int, step: int) -> Iterator[slice]:

@@ -100,7 +100,7 @@ class Workspace:
     def _said(self, process: subprocess.Popen[str]) -> str:
         said = (self.path / "log").read_text()
         if process.returncode:
-            raise RuntimeError(f"{' '.join(map(str, process.args))} failed:\n{said}")
+            raise RuntimeError(f"{' '.join(map(str, process.args))} failed ({process.returncode}):\n{said}")
         return said
 
 

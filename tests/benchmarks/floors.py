@@ -60,6 +60,7 @@ def grasp(scene: Scene, iterations: int) -> Floor:
 
 def subspace(scene: Scene, iterations: int, components: int) -> Floor:
     """Set-up, and in each iteration the FFTs of the components and their mixing in k-space."""
+    components = min(components, scene.n_frames)
     mixing = Floor(other_flop=4 * components**2 * 4 * _PIXELS)
     steps = sense_normal(components) + mixing * N_COILS
     return sense_setup(scene) + steps * iterations
