@@ -121,7 +121,8 @@ class Config(Section):
     threads: int | None = Field(None, ge=1)
     """CPU threads; None: all cores."""
     matrix: int | None = Field(None, ge=16)
-    """Image matrix; None: the header's."""
+    """Pixels along the longer side of the field of view, as many along the other as keep them square (rounded
+    to even); None: the header's matrix."""
     field_of_view_scale: float | None = Field(None, ge=1, le=2)
     """By how much the field of view is widened while reconstructing, and cut again; None: as far as the
     object reaches."""
@@ -238,10 +239,17 @@ def _nested(layer: Mapping[str, Any]) -> dict[str, Any]:
 
 def _merge(base: dict[str, Any], layer: Mapping[str, Any]) -> None:
     for key, value in layer.items():
-        if isinstance(value, Mapping) and isinstance(base.get(key), dict):
-            _merge(base[key], value)
-        else:
-            base[key] = dict(value) if isinstance(value, Mapping) else value
+        if not isinstance(value, Mapping):
+            base[key] = value
+            continue
+        held = base.setdefault(key, {})
+        if not isinstance(held, dict):
+            names = ", ".join(f"'{key}.{inner}'" for inner in value) or "a section"
+            raise ConfigError(
+                f"setting {key!r} is {held!r} in one place and has {names} in another: expected only names "
+                f"below it, as in '{key}.NAME'"
+            )
+        _merge(held, value)
 
 
 def _explain(error: ValidationError) -> str:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from python_recon.data import CoilMaps, KSpace
@@ -20,8 +21,9 @@ from python_recon.methods.registry import Reconstruction, resolve
 from python_recon.schedule import Budget
 
 _FALLBACKS = ("subspace", "cg_sense", "gridding")
-_SURVIVABLE = (ReconError, ArithmeticError, MemoryError, RuntimeError)
-"""What a method may fail with, Torch's errors (RuntimeError) included, before the next rung is tried."""
+SURVIVABLE = (ReconError, ArithmeticError, MemoryError, RuntimeError, np.linalg.LinAlgError)
+"""What work on the data may fail with, Torch's errors (RuntimeError) included. Anything else is a mistake in
+the program."""
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +46,8 @@ def climb_down(
 ) -> Outcome:
     """Images by the first rung that gives finite ones.
 
+    What the budget offers to start from is for the configured method: other rungs begin anew.
+
     Raises
     ------
     ConfigError
@@ -56,9 +60,11 @@ def climb_down(
     for name, device in _rungs(method, kspace.data.device.type):
         started = time.monotonic()
         try:
-            chosen = options if name == method else {}
-            result = _run(name, chosen, kspace.to_torch(device), maps.to_torch(device), budget)
-        except _SURVIVABLE as error:
+            is_configured = name == method
+            chosen = options if is_configured else {}
+            rung_budget = budget if is_configured else replace(budget, start=None)
+            result = _run(name, chosen, kspace.to_torch(device), maps.to_torch(device), rung_budget)
+        except SURVIVABLE as error:
             _log.warning("%s on %s failed (%s): trying the next rung", name, device, error, exc_info=True)
             failures.append(f"{name} failed: {error}")
             _free_memory()

@@ -1,9 +1,9 @@
 """How far images are from a reference.
 
 Images are magnitudes, (y, x) or (frame, y, x); complex input counts by its magnitude. Nothing is rescaled
-behind the caller's back: :func:`match_scale` does that where it is wanted, as :func:`scores` does. The
-*peak* that some scores need is the largest value of the reference over the whole series. Scores that are
-defined for one image are averaged over the frames.
+behind the caller's back: :func:`match_scale` does that where it is wanted. The *peak* that some scores need
+is the largest value of the reference over the whole series, unless it is given. Scores that are defined for
+one image are averaged over the frames.
 """
 
 from __future__ import annotations
@@ -20,12 +20,6 @@ _LEVELS = 255.0
 """FSIM and GMSD are defined for images of this peak."""
 
 
-def scores(images: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """All scores by name, after the images were scaled to the truth by :func:`match_scale`."""
-    images = match_scale(images, truth)
-    return {metric.__name__: metric(images, truth) for metric in (nrmse, psnr, ssim, fsim, hfen, gmsd)}
-
-
 def match_scale(images: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """The magnitude of the images times the one real factor that brings them closest to the truth."""
     given, wanted = _pair(images, truth)
@@ -40,14 +34,14 @@ def nrmse(images: np.ndarray, truth: np.ndarray) -> float:
     return _ratio(np.linalg.norm(images - truth), np.linalg.norm(truth))
 
 
-def psnr(images: np.ndarray, truth: np.ndarray) -> float:
+def psnr(images: np.ndarray, truth: np.ndarray, peak: float | None = None) -> float:
     """Peak of the truth over the root-mean-square error of the whole series, in dB; infinite if equal."""
     images, truth = _pair(images, truth)
     error = float(np.sqrt(((images - truth) ** 2).mean()))
-    return float(20 * np.log10(truth.max() / error)) if error else float("inf")
+    return float(20 * np.log10(_peak(truth, peak) / error)) if error else float("inf")
 
 
-def ssim(images: np.ndarray, truth: np.ndarray) -> float:
+def ssim(images: np.ndarray, truth: np.ndarray, peak: float | None = None) -> float:
     """Structural similarity (doi 10.1109/TIP.2003.819861), 11 x 11 Gaussian of sigma 1.5; 1 is best.
 
     Data range: the peak. Frame by frame, averaged.
@@ -55,14 +49,14 @@ def ssim(images: np.ndarray, truth: np.ndarray) -> float:
     from skimage.metrics import structural_similarity
 
     images, truth = _pair(images, truth)
-    peak = float(truth.max())
+    data_range = _peak(truth, peak)
 
     def similarity(image: np.ndarray, reference: np.ndarray) -> float:
         return float(
             structural_similarity(  # type: ignore[no-untyped-call]
                 image,
                 reference,
-                data_range=peak,
+                data_range=data_range,
                 gaussian_weights=True,
                 sigma=1.5,
                 use_sample_covariance=False,
@@ -83,20 +77,20 @@ def hfen(images: np.ndarray, truth: np.ndarray) -> float:
     return _ratio(np.linalg.norm(convolve(images, kernel, mode="nearest") - edges), np.linalg.norm(edges))
 
 
-def gmsd(images: np.ndarray, truth: np.ndarray) -> float:
+def gmsd(images: np.ndarray, truth: np.ndarray, peak: float | None = None) -> float:
     """Gradient magnitude similarity deviation (doi 10.1109/TIP.2013.2293423); 0 is best.
 
     With the peak at 255, frame by frame, averaged.
     """
-    return _mean_over_frames(_gmsd, *_to_levels(images, truth))
+    return _mean_over_frames(_gmsd, *_to_levels(images, truth, peak))
 
 
-def fsim(images: np.ndarray, truth: np.ndarray) -> float:
+def fsim(images: np.ndarray, truth: np.ndarray, peak: float | None = None) -> float:
     """Feature similarity of phase congruency and gradient (doi 10.1109/TIP.2011.2109730); 1 is best.
 
     With the peak at 255, frame by frame, averaged.
     """
-    return _mean_over_frames(_fsim, *_to_levels(images, truth))
+    return _mean_over_frames(_fsim, *_to_levels(images, truth, peak))
 
 
 def time_profiles(series: np.ndarray, *, x: int | None = None, y: int | None = None) -> np.ndarray:
@@ -128,9 +122,13 @@ def _mean_over_frames(
     return float(np.mean([metric(image, reference) for image, reference in zip(images, truth, strict=True)]))
 
 
-def _to_levels(images: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _peak(truth: np.ndarray, given: float | None) -> float:
+    return float(truth.max()) if given is None else given
+
+
+def _to_levels(images: np.ndarray, truth: np.ndarray, peak: float | None) -> tuple[np.ndarray, np.ndarray]:
     images, truth = _pair(images, truth)
-    scale = _LEVELS / truth.max()
+    scale = _LEVELS / _peak(truth, peak)
     return images * scale, truth * scale
 
 

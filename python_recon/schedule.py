@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 ProgressReport = Callable[[str, float], None]
 """Called with what is being done and the share of it that is done (0..1)."""
@@ -16,15 +18,27 @@ def silent(_stage: str, _done: float) -> None:
 
 @dataclass(frozen=True)
 class Budget:
-    """How long a method may take, and whom it tells how far it is."""
+    """How long a method may take, whom it tells how far it is, and what it may start from."""
 
     seconds: float = float("inf")
     report: ProgressReport = silent
     started: float = field(default_factory=time.monotonic)
+    start: Any = None
+    """State of a former fit to start from: the neighbouring slice's or the previous repetition's. Made by the
+    same method, but perhaps from other coils or another matrix; None: there is none."""
+    _cancelled: threading.Event = field(default_factory=threading.Event, repr=False, compare=False)
+
+    def cancel(self) -> None:
+        """Leave no time, as if all were spent: the method ends after its present step.
+
+        May be called from another thread; copies made with ``dataclasses.replace`` are cancelled as well.
+        """
+        self._cancelled.set()
 
     @property
     def left_s(self) -> float:
-        return self.seconds - (time.monotonic() - self.started)
+        left = self.seconds - (time.monotonic() - self.started)
+        return min(left, 0.0) if self._cancelled.is_set() else left
 
     @property
     def is_spent(self) -> bool:

@@ -32,7 +32,8 @@ def bin_frames(
     or sample count change in mid-scan, the open frame is closed and ``run`` rises by one.
 
     A frame with less than ``minimum_fraction`` of its spokes is left out with a warning; one with more
-    comes with the spokes that are there.
+    comes with the spokes that are there. Where nothing tells its number, a frame by repetition is compared
+    with the median of those before it (the first with the second), a frame by phase with that of all.
 
     Parameters
     ----------
@@ -137,13 +138,14 @@ class _Stream:
 
     def _accepted(self, cuts: Iterable[Cut]) -> Iterator[tuple[int, int, Cut]]:
         for cut in cuts:
-            if cut.expected and len(cut.own) < self._minimum_fraction * cut.expected:
+            reference = cut.expected or cut.typical or 0
+            if len(cut.own) < self._minimum_fraction * reference:
                 logger.warning(
                     "%s: frame %d left out, it has only %d of %d spokes",
                     self._name,
                     cut.number,
                     len(cut.own),
-                    cut.expected,
+                    reference,
                 )
                 continue
             if cut.expected and len(cut.own) < cut.expected:
@@ -189,7 +191,8 @@ def _rule(scan: Scan, config: BinningConfig) -> Callable[[], FrameRule]:
     if by == "phase":
         return Phases
     if by == "repetition":
-        return Repetitions
+        limit = scan.limits.get("kspace_encode_step_1", 0)
+        return lambda: Repetitions(limit + 1 if limit > 0 else None)
     length = config.spokes_per_frame or _announced_spokes(scan)
     return lambda: SpokeWindows(length, config.step or length, config.shared_spokes)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import median_low
 from typing import Protocol
 
 from python_recon.data import Readout
@@ -25,6 +26,8 @@ class Cut:
     after: Sequence[Readout] = ()
     expected: int | None = None
     """Spokes that the frame should have of its own; None when nothing tells."""
+    typical: int | None = None
+    """Median number of spokes of the frames cut by the same rule; None when there are no others."""
 
 
 def spoke_number(readout: Readout) -> int:
@@ -133,29 +136,66 @@ class SpokeWindows:
 
 
 class Repetitions:
-    """A frame is what comes until the repetition changes."""
+    """A frame is what comes until the repetition changes.
 
-    n_unused = 0
+    A first frame that holds less than the header announces is kept back until the second tells whether it is
+    short or the header wrong. A later one is handed out with its last spoke where header and frames agree.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    announced
+        Spokes of a repetition, as the header has it; None: it does not tell.
+    """
+
+    def __init__(self, announced: int | None = None) -> None:
+        self._announced = announced
         self._open: list[Readout] = []
-        self._largest: int | None = None
+        self._first: list[Readout] = []
+        self._counts: list[int] = []
+        self._closed: int | None = None
+        self.n_unused = 0
 
     def add(self, readout: Readout) -> Iterator[Cut]:
-        if self._open and readout.counters.repetition != self._open[0].counters.repetition:
-            yield from self.flush()
+        repetition = readout.counters.repetition
+        if repetition == self._closed:
+            self.n_unused += 1
+            return
+        if self._open and repetition != self._open[0].counters.repetition:
+            yield from self._close(is_last=False)
         self._open.append(readout)
+        self._closed = None
+        if self._is_complete():
+            self._closed = repetition
+            yield from self._close(is_last=False)
 
     def flush(self) -> Iterator[Cut]:
-        if not self._open:
-            return
-        own = sorted(self._open, key=spoke_number)
-        yield Cut(own[0].counters.repetition, own, expected=self._largest)
-        self._largest = max(self._largest or 0, len(own))
-        self._open = []
+        if self._open:
+            yield from self._close(is_last=True)
+        if self._first:
+            yield _repetition(self._first, None)
+            self._first = []
 
     def starts_anew(self, readout: Readout) -> bool:  # noqa: ARG002
         return False
+
+    def _is_complete(self) -> bool:
+        return bool(self._counts) and {*self._counts, len(self._open)} == {self._announced}
+
+    def _close(self, *, is_last: bool) -> Iterator[Cut]:
+        own, self._open = self._open, []
+        if not self._counts and not is_last and len(own) < (self._announced or len(own) + 1):
+            self._first = own
+        else:
+            if self._first:
+                yield _repetition(self._first, len(own))
+                self._first = []
+            yield _repetition(own, median_low(self._counts) if self._counts else None)
+        self._counts.append(len(own))
+
+
+def _repetition(readouts: Sequence[Readout], expected: int | None) -> Cut:
+    own = sorted(readouts, key=spoke_number)
+    return Cut(own[0].counters.repetition, own, expected=expected)
 
 
 class Phases:
@@ -171,8 +211,11 @@ class Phases:
         yield from ()
 
     def flush(self) -> Iterator[Cut]:
+        if not self._open:
+            return
+        typical = median_low(map(len, self._open.values()))
         for phase in sorted(self._open):
-            yield Cut(phase, sorted(self._open[phase], key=spoke_number))
+            yield Cut(phase, sorted(self._open[phase], key=spoke_number), typical=typical)
         self._open = {}
 
     def starts_anew(self, readout: Readout) -> bool:  # noqa: ARG002

@@ -16,18 +16,19 @@ _RESPIRATION_HZ = (0.1, 0.7)
 def cardiac_phase(kspace: KSpace) -> np.ndarray | None:
     """Position of every spoke (frame, spoke) between two R waves, 0..1.
 
-    From the time since the last R wave, stamped on the frames; the length of a beat is the largest such
-    time. Padding has the phase of its frame. None where there are no stamps or fewer than two beats.
+    From the time since the last R wave, stamped on the frames: where it falls back, a beat begins. Every beat
+    is stretched to 0..1 by its own length; one of several times the median length, in which the trigger was
+    missed, counts as that many beats. Padding has the phase of its frame. None where there are no stamps or
+    fewer than two beats.
     """
     if kspace.physiology_s is None or kspace.spoke_times_s is None or kspace.times_s is None:
         return None
     since_r_wave = kspace.physiology_s[:, 0]
-    beat = since_r_wave.max()
-    if beat <= 0 or np.ptp(kspace.times_s) < 2 * beat:
+    cycle = _cycle_lengths(kspace.times_s, since_r_wave)
+    if cycle is None or np.ptp(kspace.times_s) < 2 * np.median(cycle):
         return None
     from_middle = np.where(_is_there(kspace), kspace.spoke_times_s - kspace.times_s[:, None], 0.0)
-    within = since_r_wave[:, None] + from_middle
-    phase: np.ndarray = within / beat % 1.0
+    phase: np.ndarray = (since_r_wave[:, None] + from_middle) / cycle[:, None] % 1.0
     return phase
 
 
@@ -99,6 +100,27 @@ def sort_spokes(kspace: KSpace, labels: np.ndarray, n_bins: int) -> KSpace:
         times_s=None,
         physiology_s=None,
     )
+
+
+def _cycle_lengths(times_s: np.ndarray, since_r_wave: np.ndarray) -> np.ndarray | None:
+    """Length (frame,) of the heart beat that each frame lies in; None where no whole beat was seen."""
+    order = np.argsort(times_s, kind="stable")
+    stamps, r_waves = since_r_wave[order], (times_s - since_r_wave)[order]
+    beat = np.concatenate([[0], np.cumsum(np.diff(stamps) < 0)])
+    starts = np.array([np.median(r_waves[beat == number]) for number in range(beat[-1] + 1)])
+    lengths = np.diff(starts)
+    if not (lengths > 0).any():
+        return None
+    # The lower median: a missed trigger lengthens a beat, and of two beats it may be one.
+    usual = np.quantile(lengths[lengths > 0], 0.5, method="lower")
+    seen_of_last = stamps[beat == beat[-1]].max()
+    lengths = np.append(np.where(lengths > 0, lengths, usual), seen_of_last)
+    n_beats = np.maximum(np.rint(lengths / usual), 1)
+    # The end of the last beat was not seen: it is as long as usual, or as what was seen of it.
+    lengths[-1] = max(seen_of_last, n_beats[-1] * usual)
+    cycle = np.empty(len(order))
+    cycle[order] = (lengths / n_beats)[beat]
+    return cycle
 
 
 def _is_there(kspace: KSpace) -> np.ndarray:

@@ -30,6 +30,8 @@ class Reconstruction:
     """(frame, y, x) complex64, on the device of the k-space."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """Numbers worth keeping: iterations, stop reason, loss curve."""
+    state: Any = None
+    """What a next fit may start from (``Budget.start``); None: nothing."""
 
 
 @dataclass(frozen=True)

@@ -110,9 +110,10 @@ class SubspaceGram:
         self._maps = maps
         self._width = min(_COLUMNS[maps.device.type], kernels.shape[-1])
         pairs = torch.einsum("fk,fl->lkf", basis, basis).flatten(0, 1)
-        mixed = (pairs @ kernels.flatten(1)).reshape(basis.shape[1], basis.shape[1], *kernels.shape[1:])
+        columns = kernels.mT
+        mixed = (pairs @ columns.flatten(1)).reshape(basis.shape[1], basis.shape[1], *columns.shape[1:])
         # Doubled, so that a kernel multiplies real and imaginary parts that lie side by side.
-        self._mixing = [block.repeat_interleave(2, -1) for block in torch.split(mixed, self._width, -1)]
+        self._mixing = [block.repeat_interleave(2, -1) for block in torch.split(mixed, self._width, -2)]
 
     def __call__(self, components: torch.Tensor) -> torch.Tensor:
         rows, columns = components.shape[-2:]
@@ -127,12 +128,12 @@ class SubspaceGram:
 
 
 def _mix(mixing: torch.Tensor, spectra: torch.Tensor) -> torch.Tensor:
-    """Sum over l of ``mixing[l, k] * spectra[l]``, the mixing with its columns doubled."""
-    pairs = torch.view_as_real(spectra).flatten(-2)
+    """Sum over l of ``mixing[l, k] * spectra[l]``; the mixing is transposed and doubled along y."""
+    pairs = torch.view_as_real(spectra.mT.contiguous()).flatten(-2)
     mixed = mixing[0] * pairs[0]
     for kernel, pair in zip(mixing[1:], pairs[1:], strict=True):
         mixed.addcmul_(kernel, pair)
-    return torch.view_as_complex(mixed.reshape(*spectra.shape, 2))
+    return torch.view_as_complex(mixed.unflatten(-1, (-1, 2))).mT
 
 
 def convolve(images: torch.Tensor, kernels: torch.Tensor) -> torch.Tensor:
