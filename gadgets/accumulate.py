@@ -15,6 +15,7 @@ from gadgets.guard import run_gadget
 if TYPE_CHECKING:
     import ismrmrd
 
+    from gadgets.buffers import HeadedReadout
     from gadgets.messages import ReconData, SamplingDescription
     from gadgets.readouts import ReadoutStream
     from python_recon.config import Config
@@ -29,6 +30,8 @@ def accumulate(connection: Any) -> None:
 def frames(stream: ReadoutStream, config: Config) -> Iterator[ReconData]:
     """One message a frame: whitened samples, trajectory in -0.5..0.5, headers.
 
+    The headers are those that came, but for what whitening, trimming and turning have changed.
+
     A frame holds ``binning.spokes_per_frame`` readouts of one slice, contrast and set; without that number,
     those of one repetition and phase. Windows that overlap are cut by the next stage.
 
@@ -37,15 +40,18 @@ def frames(stream: ReadoutStream, config: Config) -> Iterator[ReconData]:
     ReconError
         Where readouts cannot be located.
     """
+    from gadgets.buffers import headed_readouts
     from python_recon.chain import prepare_readouts
 
-    located = prepare_readouts(stream, stream.scan, config)
+    located = prepare_readouts(headed_readouts(stream), stream.scan, config)
     for group in _grouped(located, config.binning.spokes_per_frame):
-        yield recon_data_from(group, stream.scan, stream.measurement_uid)
+        yield recon_data_from(group, stream.scan)
 
 
-def _grouped(readouts: Iterable[Readout], spokes_per_frame: int | None) -> Iterator[list[Readout]]:
-    groups: dict[tuple[int, int, int], list[Readout]] = {}
+def _grouped(
+    readouts: Iterable[HeadedReadout], spokes_per_frame: int | None
+) -> Iterator[list[HeadedReadout]]:
+    groups: dict[tuple[int, int, int], list[HeadedReadout]] = {}
     for readout in readouts:
         counters = readout.counters
         group = groups.setdefault((counters.slice, counters.contrast, counters.set), [])
@@ -65,7 +71,7 @@ def _ends(group: Sequence[Readout], readout: Readout, spokes_per_frame: int | No
     return is_next or group[0].data.shape != readout.data.shape
 
 
-def recon_data_from(readouts: Sequence[Readout], scan: Scan, measurement_uid: int) -> ReconData:
+def recon_data_from(readouts: Sequence[HeadedReadout], scan: Scan) -> ReconData:
     """Located readouts of equal shape as the one buffer of a message."""
     import numpy as np
 
@@ -76,7 +82,7 @@ def recon_data_from(readouts: Sequence[Readout], scan: Scan, measurement_uid: in
     located = np.stack([readout.trajectory for readout in readouts], axis=1) / np.array(spoke_extent(scan))
     headers = np.empty((len(readouts), 1, 1, 1, 1), object)
     for line, readout in enumerate(readouts):
-        headers[line, 0, 0, 0, 0] = _header(readout, measurement_uid)
+        headers[line, 0, 0, 0, 0] = _header(readout)
     buffer = ReconBuffer(
         data=data[:, :, None, :, None, None, None],
         headers=headers,
@@ -86,25 +92,17 @@ def recon_data_from(readouts: Sequence[Readout], scan: Scan, measurement_uid: in
     return ReconData((ReconBit(buffer),))
 
 
-def _header(readout: Readout, measurement_uid: int) -> ismrmrd.AcquisitionHeader:
+def _header(readout: HeadedReadout) -> ismrmrd.AcquisitionHeader:
+    """The header that the readout came with, true to what its samples are now."""
     import ismrmrd
 
-    from gadgets.readouts import TICK_S
-
-    head = ismrmrd.AcquisitionHeader()
-    head.version, head.measurement_uid, head.scan_counter = 1, measurement_uid, readout.scan_counter
-    head.acquisition_time_stamp = round(readout.time_s / TICK_S)
-    head.physiology_time_stamp = tuple(round(time / TICK_S) for time in readout.physiology_s)
+    head = ismrmrd.AcquisitionHeader.from_buffer_copy(readout.head)
     head.number_of_samples, head.center_sample = readout.n_samples, readout.center_sample
-    head.available_channels = head.active_channels = readout.n_coils
+    head.discard_pre = head.discard_post = 0
+    head.active_channels = readout.n_coils
     head.trajectory_dimensions = 2
-    head.sample_time_us = readout.sample_time_us
-    head.user_float = readout.user_float or (0.0,) * 8
-    geometry = readout.geometry
-    head.position, head.patient_table_position = geometry.position_mm, geometry.table_position_mm
-    head.read_dir, head.phase_dir, head.slice_dir = geometry.read_dir, geometry.phase_dir, geometry.slice_dir
-    for name, value in vars(readout.counters).items():
-        setattr(head.idx, name, value)
+    if readout.is_reversed:
+        head.flags &= ~(1 << (ismrmrd.ACQ_IS_REVERSE - 1))
     return head
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TypeAlias
 
 import numpy as np
 
@@ -16,18 +15,16 @@ from python_recon.acquisition.delays import correct
 from python_recon.acquisition.density import fill_density
 from python_recon.acquisition.extent import field_of_view_scale, narrow, trim, widen
 from python_recon.acquisition.noise import whiten
-from python_recon.acquisition.trajectory import locate
+from python_recon.acquisition.screening import refuse_noise
+from python_recon.acquisition.trajectory import locate, spoke_extent
 from python_recon.coil_maps import estimate
 from python_recon.config import Config
 from python_recon.data import CoilMaps, ImageSeries, KSpace, Readout, Scan
-from python_recon.errors import ReconError
 from python_recon.schedule import Budget, ProgressReport, silent
+from python_recon.slice_queue import Fit, SliceKey, SliceQueue, raise_failures
 
 PREVIEW_SERIES = 1
 FINAL_SERIES = 2
-
-_Slice: TypeAlias = tuple[int, int, int, int]
-"""Slice, contrast, set and run: what is reconstructed together."""
 
 _log = logging.getLogger(__name__)
 
@@ -46,17 +43,21 @@ def reconstruct_stream(
     config
         Everything that can be set.
     report
-        Is told how far the method is.
+        Is told, after the last readout, how far the method is; called from another thread, but only while
+        the caller waits for the next series.
 
     Yields
     ------
         One-frame series of index 1 while data arrive; then one series of index 2 for every slice,
-        contrast and set. Where the method is the preview's, the previews are all there is.
+        contrast and set. The series of a slice comes already between previews, where it can be fitted while
+        other slices are received. Where the method is the preview's, the previews are all there is.
 
     Raises
     ------
     ReconError
-        If the data or the configuration do not allow a reconstruction.
+        If the data or the configuration do not allow a reconstruction. Where only some slices fail, the
+        images of all others come first; a client has then all that can be shown, and at the very end one
+        error that names each slice without images and the reason.
     """
     located = prepare_readouts(readouts, scan, config)
     frames = bin_frames(located, scan, config.binning, image_matrix(scan, config))
@@ -64,36 +65,55 @@ def reconstruct_stream(
 
 
 def prepare_readouts(readouts: Iterable[Readout], scan: Scan, config: Config) -> Iterator[Readout]:
-    """Imaging readouts, whitened, with their place in k-space, cut to what the image matrix holds."""
+    """Imaging readouts, whitened, with their place in k-space, cut to what the image matrix holds.
+
+    Raises
+    ------
+    DataError
+        At the end, if all of them were noise; see :func:`~python_recon.acquisition.screening.refuse_noise`.
+    """
     located = locate(whiten(readouts, scan, config.noise), scan, config.trajectory)
-    return trim(located, scan, image_matrix(scan, config))
+    return trim(refuse_noise(located), scan, image_matrix(scan, config))
 
 
 def image_matrix(scan: Scan, config: Config) -> tuple[int, int]:
-    """Matrix (y, x) of the images."""
-    return (config.matrix, config.matrix) if config.matrix else scan.matrix
+    """Matrix (y, x) of the images: the header's or, where one is set, that of square pixels.
+
+    The longer side of the field of view gets the pixels that are set, the other as many as it has room for,
+    rounded to an even number.
+    """
+    if config.matrix is None:
+        return scan.matrix
+    across, down = spoke_extent(scan)
+    longer = max(across, down)
+    return _pixels(config.matrix, down / longer), _pixels(config.matrix, across / longer)
+
+
+def _pixels(matrix: int, share: float) -> int:
+    return matrix if share == 1 else max(2 * round(matrix * share / 2), 2)
 
 
 def reconstruct_frames(
     frames: Iterable[KSpace], config: Config, report: ProgressReport = silent
 ) -> Iterator[ImageSeries]:
     """The part of :func:`reconstruct_stream` after binning."""
-    slices: dict[_Slice, list[KSpace]] = {}
-    previews: dict[_Slice, Preview] = {}
-    for frame in frames:
-        key = (frame.counters.slice, frame.counters.contrast, frame.counters.set, frame.run)
-        slices.setdefault(key, []).append(frame)
-        if config.preview != "none":
-            preview = previews.setdefault(key, Preview(config))
-            yield from preview.show(frame)
-    if config.method == config.preview:
-        _require_images(previews.values())
-        return
-    ended = Budget(config.max_recon_seconds, report)
-    for done, group in enumerate(slices.values()):
-        budget = Budget(max(ended.left_s, 0.0) / (len(slices) - done), report)
-        yield reconstruct_slice(stack_frames(group), config, config.method, budget)
-        group.clear()
+    previews: dict[SliceKey, Preview] = {}
+    has_method = config.method != config.preview
+
+    def fit(group: Sequence[KSpace], budget: Budget) -> Fit:
+        return _fit(stack_frames(group), config, config.method, budget)
+
+    with SliceQueue(fit, report) as queue:
+        for frame in frames:
+            if has_method:
+                queue.add(frame)
+            if config.preview != "none":
+                yield from previews.setdefault(SliceKey.of(frame), Preview(config)).show(frame)
+            yield from queue.ready()
+        yield from queue.rest(config.max_recon_seconds)
+    if not has_method:
+        failures = {key: each.last_error for key, each in previews.items() if not each.n_shown}
+        raise_failures({key: error for key, error in failures.items() if error}, len(previews))
 
 
 def reconstruct_slice(
@@ -112,13 +132,17 @@ def reconstruct_slice(
     budget
         Time and progress; by default what the configuration allows.
     """
+    return _fit(kspace, config, method, budget or Budget(config.max_recon_seconds)).series
+
+
+def _fit(kspace: KSpace, config: Config, method: str, budget: Budget) -> Fit:
     from python_recon.ladder import climb_down
 
     started, matrix = time.monotonic(), kspace.matrix
     kspace, maps = prepare_slice(kspace, config)
     prepared = time.monotonic()
     options = config.options if method == config.method else {}
-    outcome = climb_down(kspace, maps, method, options, budget or Budget(config.max_recon_seconds))
+    outcome = climb_down(kspace, maps, method, options, budget)
     images = narrow(outcome.reconstruction.images.cpu().numpy(), matrix)
     details = {
         **outcome.reconstruction.details,
@@ -129,14 +153,10 @@ def reconstruct_slice(
         "field_of_view_scale": kspace.matrix[0] / matrix[0],
     }
     series = ImageSeries(images, outcome.method, FINAL_SERIES, comment=outcome.comment, details=details)
-    _log.info(
-        "slice %d: %s of %d frames in %.2f s",
-        kspace.counters.slice,
-        outcome.method,
-        len(images),
-        time.monotonic() - started,
-    )
-    return _labelled(series, kspace)
+    seconds = time.monotonic() - started
+    _log.info("%s: %s of %d frames in %.2f s", SliceKey.of(kspace), outcome.method, len(images), seconds)
+    state = outcome.reconstruction.state if outcome.method == method else None
+    return Fit(_labelled(series, kspace), state)
 
 
 def prepare_slice(kspace: KSpace, config: Config) -> tuple[KSpace, CoilMaps]:
@@ -170,13 +190,15 @@ class Preview:
         self._matrix: np.ndarray | None = None
         self._maps: CoilMaps | None = None
         self.n_shown = 0
-        self.last_error: ReconError | None = None
+        self.last_error: Exception | None = None
 
     def show(self, frame: KSpace) -> Iterator[ImageSeries]:
         """The frame's image; nothing, and a line in the log, where it cannot be made."""
+        from python_recon.ladder import SURVIVABLE
+
         try:
             series = self._image(frame)
-        except ReconError as error:
+        except SURVIVABLE as error:
             self.last_error = error
             _log.warning("no preview of frame %d: %s", frame.first_frame, error)
             return
@@ -210,14 +232,6 @@ class Preview:
         if self._maps is None or (count < self._FRAMES_FOR_MAPS and count & (count - 1) == 0):
             self._maps = estimate(stack_frames(self._recent).to_torch(), self._config.coils)
         return self._maps
-
-
-def _require_images(previews: Iterable[Preview]) -> None:
-    """Raise the last error where the previews are all there is and none could be made."""
-    previews = list(previews)
-    error = next((preview.last_error for preview in previews if preview.last_error), None)
-    if error and not any(preview.n_shown for preview in previews):
-        raise error
 
 
 def _labelled(series: ImageSeries, kspace: KSpace) -> ImageSeries:

@@ -2,61 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from python_recon import chain
 from python_recon.acquisition.angles import GOLDEN_ANGLE_DEG
-from python_recon.chain import FINAL_SERIES, PREVIEW_SERIES, reconstruct_stream
+from python_recon.chain import FINAL_SERIES, PREVIEW_SERIES, image_matrix, reconstruct_stream
 from python_recon.config import load_config
-from python_recon.data import Counters, Geometry, ImageSeries, Readout, Scan
+from python_recon.data import ImageSeries, Readout
 from python_recon.errors import DataError
 from python_recon.metrics import match_scale, psnr
 from python_recon.phantom import HeartPhantom
-
-MATRIX, COILS, SPOKES, FRAMES = 48, 4, 13, 5
-NOISE = 0.02
-SCAN = Scan(
-    matrix=(MATRIX, MATRIX),
-    encoded_matrix=(MATRIX, MATRIX),
-    field_of_view_mm=(300.0, 300.0, 8.0),
-    encoded_field_of_view_mm=(300.0, 300.0, 8.0),
-    trajectory_kind="goldenangle",
-    limits={"kspace_encode_step_1": SPOKES - 1, "repetition": FRAMES - 1},
-    measurement_id="test_1",
-)
-
-
-def readouts(slices=(0,), seed=0) -> Iterator[Readout]:
-    """A noise scan and a golden-angle scan of the phantom, interleaved over slices."""
-    rng = np.random.default_rng(seed)
-
-    def noise(count: int) -> np.ndarray:
-        parts = rng.standard_normal((2, COILS, count))
-        return (NOISE * (parts[0] + 1j * parts[1])).astype(np.complex64)
-
-    yield from (Readout(noise(256), is_noise=True, sample_time_us=5.0) for _ in range(4))
-    phantom = HeartPhantom(n_coils=COILS)
-    radius = np.arange(-MATRIX, MATRIX) / 2
-    for number in range(FRAMES * SPOKES):
-        angle = np.deg2rad(number * GOLDEN_ANGLE_DEG + 180)
-        spoke = radius[:, None] * np.array([np.cos(angle), np.sin(angle)])
-        signal = phantom.kspace(spoke[None], np.array([0.003 * number]))[:, 0] * MATRIX
-        for index in slices:
-            yield Readout(
-                data=signal.astype(np.complex64) + noise(2 * MATRIX),
-                counters=Counters(
-                    kspace_encode_step_1=number % SPOKES, repetition=number // SPOKES, slice=index
-                ),
-                geometry=Geometry(position_mm=(0.0, 0.0, 10.0 * index), field_of_view_mm=(300.0, 300.0, 8.0)),
-                center_sample=MATRIX,
-                sample_time_us=5.0,
-                time_s=1.0 + 0.003 * number,
-                physiology_s=(0.1 + 0.003 * number, 0.0, 0.0),
-                scan_counter=number,
-            )
+from tests.heart_stream import COILS, FRAMES, MATRIX, SCAN, SPOKES, readouts
 
 
 def run(slices=(0,), **settings) -> list[ImageSeries]:
@@ -235,3 +194,65 @@ def test_an_angle_that_is_not_a_number_costs_one_spoke(caplog, truth):
     (series,) = reconstruct_stream(spoilt(), scan, settings)
     assert psnr(match_scale(np.abs(series.images), truth), truth) > 30
     assert "readout 30 left out" in caplog.text
+
+
+def test_a_preview_survives_what_the_ladder_survives(monkeypatch, caplog):
+    def fail(*_):
+        raise np.linalg.LinAlgError("singular")
+
+    monkeypatch.setattr(chain, "compression_matrix", fail)
+    assert [each.series_index for each in run(method="cg_sense")] == [FINAL_SERIES]
+    assert "no preview of frame 0: singular" in caplog.text
+
+
+def unflagged_noise(seed=11) -> list[Readout]:
+    """Noise of 1 in two of the coils, of 0.3 in the first and of 40 in the third."""
+    rng = np.random.default_rng(seed)
+
+    def noise(shape: tuple[int, int]) -> np.ndarray:
+        white = rng.normal(size=(*shape, 2)).view(complex)[..., 0]
+        return (np.array([[0.3], [1.0], [40.0], [1.0]]) * white).astype(np.complex64)
+
+    return [replace(r, data=noise(r.data.shape)) for r in readouts() if not r.is_noise]
+
+
+def test_a_scan_of_noise_is_refused():
+    with pytest.raises(DataError, match=f"noise only: in {FRAMES * SPOKES} readouts"):
+        list(reconstruct_stream(unflagged_noise(), SCAN, load_config({"method": "cg_sense"})))
+
+
+def test_a_scan_that_drowns_in_noise_is_not_refused():
+    """In most coils the noise is five times the signal of blood; one coil is louder than all the others."""
+    noise = unflagged_noise()
+    signals = [r for r in readouts() if not r.is_noise]
+    mixed = [replace(n, data=n.data + 0.2 * s.data) for n, s in zip(noise, signals, strict=True)]
+    settings = load_config({"method": "cg_sense", "preview": "none"})
+    (series,) = reconstruct_stream(mixed, SCAN, settings)
+    assert series.n_frames == FRAMES
+
+
+@pytest.mark.parametrize(
+    ("field_of_view", "matrix", "expected"),
+    [
+        ((300.0, 300.0), 64, (64, 64)),
+        ((300.0, 200.0), 96, (64, 96)),
+        ((200.0, 300.0), 96, (96, 64)),
+        ((300.0, 250.0), 47, (40, 47)),
+        ((300.0, 5.0), 16, (2, 16)),
+        ((300.0, 200.0), None, (MATRIX, MATRIX)),
+    ],
+)
+def test_pixels_are_square(field_of_view, matrix, expected):
+    scan = replace(SCAN, field_of_view_mm=(*field_of_view, 8.0))
+    assert image_matrix(scan, load_config({"matrix": matrix})) == expected
+
+
+def test_a_set_matrix_keeps_the_shape_of_the_object():
+    """A field of view of 300 by 250 mm: pixels are as large along y as along x."""
+    scan = replace(SCAN, matrix=(40, MATRIX), field_of_view_mm=(300.0, 250.0, 8.0))
+    settings = load_config({"method": "grasp", "preview": "none", "matrix": 72})
+    (series,) = reconstruct_stream(readouts(), scan, settings)
+    middle = 0.003 * (SPOKES * (np.arange(FRAMES) + 0.5) - 0.5)
+    truth = np.abs(HeartPhantom(n_coils=COILS).reference(middle, (72, 72)))[:, 6:-6]
+    assert series.images.shape == (FRAMES, 60, 72)
+    assert psnr(match_scale(np.abs(series.images), truth), truth) > 22

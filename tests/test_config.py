@@ -82,6 +82,27 @@ def test_mistakes_are_named_with_a_cure(settings, hint):
         load_config(settings)
 
 
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [{"binning": 3}, {"binning.step": 2}],
+        [{"binning": 3}, {"binning": {}}],
+        [{"binning": 3, "binning.step": 2}],
+        [{"binning.step": 2}, {"binning": 3}, {"binning.step": 2}],
+        [{"options": None}, {"options.iterations": 2}],
+    ],
+)
+def test_a_value_in_the_place_of_a_section_is_not_hidden_by_later_layers(layers):
+    with pytest.raises(ConfigError, match=r"'(binning|options)' is (3|None) in one place"):
+        load_config(*layers)
+
+
+def test_layers_are_left_as_they_were():
+    first, second = {"binning": {"step": 2}}, {"binning": {"spokes_per_frame": 4}}
+    load_config(first, second)
+    assert first == {"binning": {"step": 2}}
+
+
 def test_every_setting_is_described():
     undescribed = [name for name, field in flat_keys().items() if not field.description]
     assert not undescribed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
 import pytest
 import torch
 
@@ -41,7 +42,7 @@ def giving(value: float) -> Method:
 def climb(monkeypatch):
     """Climb down with these methods in the places of ours, and the remaining rungs missing."""
 
-    def climb(**methods: Method):
+    def climb(budget: Budget | None = None, /, **methods: Method):
         def resolve(name, _options):
             if name not in methods:
                 raise BackendError(f"{name} is not here")
@@ -50,7 +51,7 @@ def climb(monkeypatch):
         monkeypatch.setattr(ladder, "resolve", resolve)
         kspace = KSpace(torch.zeros(2, 1, 3, 4, dtype=torch.complex64), torch.zeros(2, 3, 4, 2), (8, 10))
         maps = CoilMaps(torch.ones(1, 8, 10, dtype=torch.complex64), "ones")
-        return climb_down(kspace, maps, "grasp", {}, Budget())
+        return climb_down(kspace, maps, "grasp", {}, budget or Budget())
 
     return climb
 
@@ -67,10 +68,11 @@ def test_a_method_that_works_is_not_commented(climb):
         raising(MemoryError("no room")),
         raising(BackendError("no library")),
         raising(ZeroDivisionError("zero")),
+        raising(np.linalg.LinAlgError("singular matrix")),
         giving(float("nan")),
         giving(float("inf")),
     ],
-    ids=["runtime", "memory", "recon", "arithmetic", "nan", "inf"],
+    ids=["runtime", "memory", "recon", "arithmetic", "linear algebra", "nan", "inf"],
 )
 def test_a_method_that_fails_gives_way_to_the_next_rung(climb, failing):
     outcome = climb(grasp=failing, subspace=giving(2.0), cg_sense=giving(3.0))
@@ -111,6 +113,21 @@ def test_a_budget_counts_down_and_reports():
     assert budget.is_spent
     assert budget.left_s < 0
     assert told == [("fit", 0.5)]
+
+
+def test_only_the_configured_method_starts_from_a_former_fit(climb):
+    starts = []
+
+    def noting(value: float) -> Method:
+        def run(_kspace, _maps, _options, budget):
+            starts.append(budget.start)
+            return images(value)
+
+        return Method(run, NoOptions)
+
+    budget = Budget(start="a state of grasp")
+    climb(budget, grasp=noting(float("nan")), subspace=noting(1.0))
+    assert starts == ["a state of grasp", None]
 
 
 def test_built_in_rungs_are_registered():

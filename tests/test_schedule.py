@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from python_recon import schedule
@@ -45,6 +47,21 @@ def test_without_a_limit_there_is_always_time(clock):
 
 def test_no_time_is_spent_at_once():
     assert Budget(0.0).is_spent
+
+
+@pytest.mark.parametrize("seconds", [3.0, float("inf")])
+def test_a_cancelled_budget_is_spent_and_so_are_its_copies(clock, seconds):
+    budget = Budget(seconds, started=clock.monotonic())
+    copy, other = replace(budget, start="a state"), Budget(seconds, started=clock.monotonic())
+    budget.cancel()
+    assert budget.is_spent
+    assert copy.is_spent
+    assert copy.left_s <= 0
+    assert not other.is_spent
+
+
+def test_a_budget_starts_from_nothing_unless_told():
+    assert Budget().start is None
 
 
 def test_steps_count_and_report(clock):

@@ -133,7 +133,7 @@ def _mix(mixing: torch.Tensor, spectra: torch.Tensor) -> torch.Tensor:
     mixed = mixing[0] * pairs[0]
     for kernel, pair in zip(mixing[1:], pairs[1:], strict=True):
         mixed.addcmul_(kernel, pair)
-    return torch.view_as_complex(mixed.unflatten(-1, (-1, 2))).mT
+    return torch.view_as_complex(mixed.reshape(*mixed.shape[:-1], -1, 2)).mT
 
 
 def convolve(images: torch.Tensor, kernels: torch.Tensor) -> torch.Tensor:

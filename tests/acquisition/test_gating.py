@@ -63,6 +63,39 @@ def test_cardiac_phase_is_that_of_the_heart():
     assert np.abs(error).mean() < 0.5 * frame
 
 
+def phase_errors(kspace, true_phase):
+    return np.abs((cardiac_phase(kspace) - true_phase + 0.5) % 1 - 0.5)
+
+
+def stamped(times_s, r_waves_s, true_r_waves_s):
+    """Stamps and true phases (frame,) at times, from the R waves that were detected and those that were."""
+    since = times_s - r_waves_s[np.searchsorted(r_waves_s, times_s, "right") - 1]
+    beat = np.searchsorted(true_r_waves_s, times_s, "right") - 1
+    return since, (times_s - true_r_waves_s[beat]) / np.diff(true_r_waves_s)[beat]
+
+
+@pytest.mark.parametrize("missed", [[3], [1], [3, 8], [11]])
+def test_a_missed_trigger_does_not_stretch_the_other_beats(breathing, missed):
+    times_s = breathing.kspace.times_s
+    r_waves = -0.3 + 0.9 * np.arange(26)
+    since, phase = stamped(times_s, np.delete(r_waves, missed), r_waves)
+    kspace = replace(breathing.kspace, physiology_s=np.stack([since, 0 * since, 0 * since], 1))
+    middle = kspace.n_spokes // 2
+    assert phase_errors(kspace, phase[:, None])[:, middle].max() < 1e-6
+
+
+def test_beats_of_unequal_length_are_stretched_alike(breathing):
+    times_s = breathing.kspace.times_s
+    lengths = np.random.default_rng(5).uniform(0.75, 1.05, 40)
+    r_waves = -0.3 + np.cumsum(lengths)
+    r_waves = np.concatenate([[-0.3], r_waves])
+    since, phase = stamped(times_s, r_waves, r_waves)
+    kspace = replace(breathing.kspace, physiology_s=np.stack([since, 0 * since, 0 * since], 1))
+    errors = phase_errors(kspace, phase[:, None])[:, kspace.n_spokes // 2]
+    assert errors[times_s < times_s[-1] - 1.1].max() < 1e-6, "but for the last beat, whose end is not seen"
+    assert errors.max() < 0.35
+
+
 def test_padding_does_not_change_the_cardiac_phase(breathing):
     whole = cardiac_phase(breathing.kspace)
     part = padded(breathing.kspace)
