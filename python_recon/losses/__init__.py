@@ -1,0 +1,36 @@
+"""Losses of neural k-space, usable in any training loop.
+
+They need PyTorch alone. Coordinates in k-space are (..., 2), kx before ky, from -1 to 1, as in the papers;
+values are complex, coils last.
+
+====== ====================================================== ==============================================
+hdr    data term that heeds the outer k-space                 arXiv:2212.08479
+Pisco  the same linear relation between neighbours everywhere doi:10.1016/j.media.2025.103890
+Tiles  where to ask for it with few evaluations of the field  here
+Iconik calibrated correction of a field by its neighbours     arXiv:2308.08830
+====== ====================================================== ==============================================
+"""
+
+from __future__ import annotations
+
+from python_recon.losses.hdr import hdr, hdr_weights
+from python_recon.losses.iconik import Iconik, innermost, neighbourhood
+from python_recon.losses.kernels import GEOMETRIES, Kernel, kernels_of
+from python_recon.losses.pisco import Pisco, predict
+from python_recon.losses.tiles import Tiles, slice_patches, tile_size
+
+__all__ = [
+    "GEOMETRIES",
+    "Iconik",
+    "Kernel",
+    "Pisco",
+    "Tiles",
+    "hdr",
+    "hdr_weights",
+    "innermost",
+    "kernels_of",
+    "neighbourhood",
+    "predict",
+    "slice_patches",
+    "tile_size",
+]
