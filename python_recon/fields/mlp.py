@@ -1,0 +1,46 @@
+"""Dense layers with a reproducible start, and the small ReLU network behind a hash grid."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+from torch.nn.utils import skip_init
+
+
+class Mlp(nn.Module):
+    """ReLU layers of one width and a linear output.
+
+    ``width (n_in + 1) + (n_layers - 1) width (width + 1) + n_out (width + 1)`` parameters. Weights start from
+    U(-c, c), c = sqrt(6/n_in), which keeps the signal's energy through ReLUs (He et al., arXiv:1502.01852),
+    the output's from half that variance; biases start from 0.
+
+    Parameters
+    ----------
+    n_layers
+        Number of ReLU layers, the output not counted.
+    """
+
+    def __init__(self, n_in: int, width: int, n_layers: int, n_out: int, generator: torch.Generator) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for before in [n_in, *[width] * (n_layers - 1)]:
+            layers += [uniform_linear(before, width, math.sqrt(6 / before), 0.0, generator), nn.ReLU()]
+        layers.append(uniform_linear(width, n_out, math.sqrt(3 / width), 0.0, generator))
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """(..., n_in) -> (..., n_out)."""
+        return self.layers(features)  # type: ignore[no-any-return]
+
+
+def uniform_linear(
+    n_in: int, n_out: int, weight_bound: float, bias_bound: float, generator: torch.Generator
+) -> nn.Linear:
+    """A dense layer with weights and biases from U(-bound, bound), on the generator's device."""
+    # skip_init: the usual start would draw from the global generator and change what others draw.
+    layer: nn.Linear = skip_init(nn.Linear, n_in, n_out, device=generator.device)  # type: ignore[no-untyped-call]
+    nn.init.uniform_(layer.weight, -weight_bound, weight_bound, generator)
+    nn.init.uniform_(layer.bias, -bias_bound, bias_bound, generator)
+    return layer
