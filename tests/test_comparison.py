@@ -1,16 +1,16 @@
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from python_recon import chain
-from python_recon.comparison import HOLD_OUT_EVERY, compare
+from python_recon.comparison import Sampling, compare
 from python_recon.config import load_config
 from python_recon.data import KSpace
 from python_recon.errors import BackendError, ConfigError, DataError, ShapeError
+from python_recon.evaluation.splitting import HOLD_OUT_EVERY
 from python_recon.held_out import every_kth_spoke, middle_spokes, select
 from python_recon.metrics import match_scale, nrmse
 from python_recon.phantom.heart import HeartPhantom
@@ -53,7 +53,16 @@ def test_methods_are_scored_against_the_truth(measurement):
     gridding, cg_sense = comparison.rows
     assert cg_sense.scores["nrmse"] < 0.8 * gridding.scores["nrmse"]
     assert cg_sense.scores["ssim"] > gridding.scores["ssim"]
-    assert {"psnr", "fsim", "fsim_xt"} <= gridding.scores.keys()
+    assert {
+        "psnr",
+        "fsim",
+        "fsim_xt",
+        "fsim_yt",
+        "psnr_xt",
+        "psnr_yt",
+        "hfen",
+        "gmsd",
+    } <= gridding.scores.keys()
     assert gridding.scores["nrmse"] == pytest.approx(nrmse(comparison.images["gridding"], truth), rel=1e-6)
     assert "held_out_error" not in gridding.scores
     assert gridding.usage.seconds > 0
@@ -76,7 +85,7 @@ def test_retrospective_undersampling_is_a_scan_with_fewer_spokes(measurement):
     np.testing.assert_allclose(
         comparison.images["cg_sense"], match_scale(expected, truth), rtol=1e-4, atol=1e-5
     )
-    assert "5 frames of 9 spokes, of 21 measured." in comparison.notes
+    assert comparison.sampling == Sampling(N_FRAMES, measured="21", kept="9", held_out=None)
 
 
 def test_held_out_spokes_rank_methods_without_a_truth(measurement):
@@ -99,7 +108,7 @@ def test_no_method_sees_what_is_held_out(measurement):
 
 def test_spokes_that_are_left_out_are_the_held_out_ones(measurement):
     comparison = compare(measurement[0], ["cg_sense"], CONFIG, retrospective_spokes=13)
-    assert "Held out: 8 spokes a frame, which no method saw." in comparison.notes
+    assert comparison.sampling == Sampling(N_FRAMES, measured="21", kept="13", held_out="8")
     assert 0.02 < comparison.rows[0].scores["held_out_error"] < 1
 
 
@@ -107,33 +116,65 @@ def test_a_method_that_fails_does_not_stop_the_others(measurement, monkeypatch):
     kspace, truth = measurement
     reconstruct = chain.reconstruct_slice
 
-    def fail_at_cg_sense(kspace, config, method):
+    def fail_at_cg_sense(kspace, config, method, budget):
         if method == "cg_sense":
             raise BackendError("the device is gone")
-        return reconstruct(kspace, config, method)
+        return reconstruct(kspace, config, method, budget)
 
     monkeypatch.setattr(chain, "reconstruct_slice", fail_at_cg_sense)
     comparison = compare(kspace, ["cg_sense", "gridding"], CONFIG, truth=truth)
     assert set(comparison.images) == {"gridding"}
-    header, (failed, good) = comparison.as_table()
-    assert header[0] == "Method"
-    assert header[-1] == "Remarks"
-    assert failed == ["cg_sense", *["–"] * (len(header) - 2), "the device is gone"]
-    assert good[header.index("NRMSE")] == f"{comparison.rows[1].scores['nrmse']:.4f}"
+    failed, good = comparison.rows
+    assert (failed.usage, failed.scores, failed.comment) == (None, {}, "the device is gone")
+    assert good.usage.seconds > 0
 
 
-def test_numbers_are_json(measurement):
-    comparison = compare(measurement[0], ["gridding"], CONFIG)
-    loaded = json.loads(json.dumps(comparison.as_json()))
-    assert loaded["rows"][0]["method"] == "gridding"
-    assert loaded["rows"][0]["usage"]["seconds"] == comparison.rows[0].usage.seconds
-    assert loaded["notes"] == list(comparison.notes)
+def test_nothing_of_the_spokes_left_out_reaches_a_method(measurement):
+    """Not even the virtual coils, the field of view or the delay that they would ask for."""
+    kspace, truth = measurement
+    config = CONFIG.model_copy(
+        update={
+            "coils": CONFIG.coils.model_copy(update={"virtual": 2}),
+            "trajectory": CONFIG.trajectory.model_copy(update={"correct_delay": "on"}),
+        }
+    )
+    left_out = ~middle_spokes(kspace, 13)
+    spoilt = replace(
+        kspace, data=np.where(left_out[:, None, :, None], 50 * kspace.data[:, ::-1], kspace.data)
+    )
+    before, after = (
+        compare(each, ["cg_sense"], config, truth=truth, retrospective_spokes=13) for each in (kspace, spoilt)
+    )
+    np.testing.assert_allclose(after.images["cg_sense"], before.images["cg_sense"], rtol=1e-5)
+
+
+def test_progress_names_the_method_and_ends_with_the_last(measurement):
+    told = []
+    compare(measurement[0], ["gridding", "cg_sense"], CONFIG, report=lambda *news: told.append(news))
+    stages, shares = zip(*told, strict=True)
+    assert stages[0] == "gridding"
+    assert stages[-1] == "cg_sense"
+    assert list(shares) == sorted(shares)
+    assert shares[-1] == pytest.approx(1)
+
+
+def test_the_normalisation_is_that_of_the_scores(measurement):
+    kspace, truth = measurement
+    by_factor, published = (
+        compare(kspace, ["gridding"], CONFIG, truth=truth, normalisation=name)
+        for name in ("least_squares", "percentile")
+    )
+    assert by_factor.rows[0].scores["nrmse"] != published.rows[0].scores["nrmse"]
+    np.testing.assert_allclose(by_factor.images["gridding"], published.images["gridding"], rtol=1e-5)
+    assert published.normalisation == "percentile"
 
 
 def test_what_cannot_be_compared(measurement):
     kspace, truth = measurement
     with pytest.raises(ShapeError, match=r"\(4, 48, 48\).*\(5, 48, 48\)"):
         compare(kspace, ["gridding"], CONFIG, truth=truth[:-1])
+    with pytest.raises(DataError, match="zero everywhere"):
+        compare(kspace, ["gridding"], CONFIG, truth=np.zeros_like(truth))
     with pytest.raises(ConfigError, match="gridding"):
         compare(kspace, ["griding"], CONFIG)
     with pytest.raises(DataError, match="22 spokes"):

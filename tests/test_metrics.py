@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter, gaussian_laplace
 
 from python_recon.errors import ShapeError
-from python_recon.metrics import fsim, gmsd, hfen, match_scale, nrmse, psnr, scores, ssim, time_profiles
+from python_recon.metrics import fsim, gmsd, hfen, match_scale, nrmse, psnr, ssim, time_profiles
 from python_recon.phantom import HeartPhantom
 from python_recon.phase_congruency import phase_congruency
 
@@ -130,12 +130,16 @@ def test_no_factor_is_better_than_that_of_match_scale(scale, change):
     np.testing.assert_allclose(match_scale(truth * scale, truth), truth)
 
 
-def test_scores_match_the_scale_first(truth):
+@pytest.mark.parametrize("metric", [psnr, ssim, fsim, gmsd])
+def test_a_given_peak_takes_the_place_of_the_largest_value(metric, truth):
     images = with_noise(truth, 0.05)
-    found = scores(37 * images * np.exp(0.4j), truth)
-    assert list(found) == ["nrmse", "psnr", "ssim", "fsim", "hfen", "gmsd"]
-    assert found["nrmse"] == pytest.approx(nrmse(match_scale(np.abs(images), truth), truth))
-    assert scores(images[0], truth[0])["ssim"] > 0
+    assert metric(images, truth, float(truth.max())) == metric(images, truth)
+    assert metric(images, truth, 2 * float(truth.max())) != metric(images, truth)
+
+
+def test_twice_the_peak_is_six_decibels_more(truth):
+    images = with_noise(truth, 0.05)
+    assert psnr(images, truth, 2.0) - psnr(images, truth, 1.0) == pytest.approx(20 * np.log10(2))
 
 
 def test_profiles_run_along_the_axis_that_is_left():

@@ -1,92 +1,177 @@
-"""``compare``: methods side by side on one scan."""
+"""``compare``: methods side by side, on one or several scans."""
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import h5py
-import numpy as np
 import typer
+from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
+from rich.text import Text
 
-from gadgets.cli.console import errors, output, parse_settings
+from gadgets.cli.console import output, parse_settings, progress
 from gadgets.properties import parse_value
-from python_recon.config import load_config, load_preset
-from python_recon.errors import ConfigError, DataError
+from gadgets.scenes import SCENES
+from python_recon.config import Config, load_config, load_preset
+from python_recon.errors import ConfigError
 
 if TYPE_CHECKING:
-    from python_recon.comparison import Comparison
+    from python_recon.evaluation.runs import Source
+    from python_recon.evaluation.summary import Evaluation
+    from python_recon.evaluation.table import Table as Scores
+
+_WIDE = 10_000
+"""Columns of a screen that has room for everything."""
 
 
 def compare(
-    scan: Annotated[Path, typer.Option("--file", "-f", help="ISMRMRD file with the scan.")],
     methods: Annotated[str, typer.Option(help="Names, with commas between them; see `methods`.")],
-    truth: Annotated[Path | None, typer.Option(help="Truth, as `simulate` writes it.")] = None,
-    retrospective_spokes: Annotated[
-        int | None, typer.Option(min=1, help="Keep so many spokes of every frame.")
+    scans: Annotated[
+        list[Path] | None, typer.Option("--file", "-f", help="ISMRMRD file with a scan; repeatable.")
     ] = None,
+    truths: Annotated[
+        list[Path] | None,
+        typer.Option("--truth", help="Truth of each --file in turn, as `simulate` writes it."),
+    ] = None,
+    scenes: Annotated[
+        str | None,
+        typer.Option("--simulate", help=f"Scans to simulate, with commas: {', '.join(SCENES)}."),
+    ] = None,
+    scene_settings: Annotated[
+        list[str] | None,
+        typer.Option("--scene-set", help="key=value, an option of `simulate` for all scenes; repeatable."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Simulate each scene with so many seeds.")] = 1,
+    retrospective_spokes: Annotated[
+        str | None, typer.Option(help="Keep so many spokes of every frame, such as 14,8,4,2.")
+    ] = None,
+    normalisation: Annotated[
+        Literal["least_squares", "percentile"],
+        typer.Option(help="Of the images before they are scored; percentile is that published with PISCO."),
+    ] = "least_squares",
     slice_number: Annotated[int, typer.Option("--slice", min=0, help="Slice to compare on.")] = 0,
-    group: Annotated[str, typer.Option("--in-group", "-g", help="Group of the scan.")] = "dataset",
-    out: Annotated[Path | None, typer.Option(help="Folder for comparison.json and comparison.png.")] = None,
+    group: Annotated[str, typer.Option("--in-group", "-g", help="Group of the scans.")] = "dataset",
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the table (Markdown), all numbers (JSON) and figures.")
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="key=value, for all methods; repeatable.")
     ] = None,
 ) -> None:
-    """Compare methods on one slice: errors, time and memory.
+    """Compare methods: errors, time and memory, on one slice of every scan.
 
     With a truth the errors are those of the images. Without one, spokes are held out from all methods, and
-    the errors are those of the spokes that the images predict.
+    the errors are those of the spokes that the images predict. Scans come from files or are simulated with
+    the published dimensions of a cardiac evaluation: 25 frames, 208 matrix, 22 coils, 14 spokes a frame.
     """
-    names = [load_preset(name.strip()).name for name in methods.split(",") if name.strip()]
+    names = [load_preset(name).name for name in _words(methods)]
     if not names:
         raise ConfigError("give the methods to compare, for example --methods gridding,cg_sense")
-    from gadgets.slices import read_slice
-    from python_recon.comparison import compare as compare_methods
+    from gadgets.cli.sources import SliceReader, simulated_sources, sources_from_files
 
-    config = load_config({key: parse_value(text) for key, text in parse_settings(settings or []).items()})
-    kspace = read_slice(scan, group, slice_number, config)
-    images = None if truth is None else _read_truth(truth, slice_number)
-    with errors.status("comparing"):
-        result = compare_methods(
-            kspace, names, config, truth=images, retrospective_spokes=retrospective_spokes
-        )
+    config = load_config(_parsed(settings))
+    if scenes is None and (seeds > 1 or scene_settings):
+        raise ConfigError("--seeds and --scene-set are for simulated scans: name them with --simulate")
+    reader = SliceReader(config, slice_number, group)
+    sources = sources_from_files(scans or [], truths or [], reader)
+    sources += simulated_sources(_words(scenes or ""), seeds, _parsed(scene_settings), reader)
+    if not sources:
+        raise ConfigError("give a scan (-f scan.h5) or scenes (--simulate cardiac) to compare on")
+    result = _evaluate(sources, names, config, _spokes(retrospective_spokes), normalisation, out)
     _print(result)
     if out is not None:
         _write(result, out)
-    if not result.images:
+    if not result.has_images:
         raise typer.Exit(1)
 
 
-def _read_truth(path: Path, number: int) -> np.ndarray:
-    """(frame, y, x) images of a slice."""
-    try:
-        with h5py.File(path, "r") as file:
-            images = file["images"]
-            if number >= len(images):
-                raise DataError(f"the truth {path} has {len(images)} slices, there is no slice {number}")
-            return np.asarray(images[number])
-    except (OSError, KeyError) as error:
-        raise DataError(f"{path} is no truth as `simulate` writes it: {error}") from error
+def _words(text: str) -> list[str]:
+    """The different words between commas."""
+    return list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
 
 
-def _print(result: Comparison) -> None:
-    header, rows = result.as_table()
-    table = Table(*header, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*row)
-    output.print(table)
+def _parsed(settings: list[str] | None) -> dict[str, Any]:
+    return {key: parse_value(text) for key, text in parse_settings(settings or []).items()}
+
+
+def _spokes(text: str | None) -> list[int | None]:
+    """The numbers of spokes to keep; a lone None where all are kept."""
+    if text is None:
+        return [None]
+    words = _words(text)
+    if not words or not all(word.isdecimal() and int(word) for word in words):
+        raise ConfigError(f"--retrospective-spokes {text!r}: give whole numbers from 1, such as 14,8,4,2")
+    return [int(word) for word in words]
+
+
+def _evaluate(
+    sources: list[Source],
+    methods: list[str],
+    config: Config,
+    spokes: list[int | None],
+    normalisation: Literal["least_squares", "percentile"],
+    out: Path | None,
+) -> Evaluation:
+    """Run everything; the numbers so far are on the disk whenever a case is done."""
+    from python_recon.evaluation.runs import evaluate
+    from python_recon.evaluation.summary import Evaluation
+
+    result = Evaluation(())
+    with progress() as report:
+        for case in evaluate(
+            sources, methods, config, spokes=spokes, normalisation=normalisation, report=report
+        ):
+            result = Evaluation((*result.cases, case))
+            if out is not None:
+                _write_numbers(result, out)
+    return result
+
+
+def _print(result: Evaluation) -> None:
+    table = _on_screen(result.as_table())
+    needed = Measurement.get(output, output.options.update(max_width=_WIDE), table)
+    # A number that is cut short says something else: what is too wide for the screen runs over its edge.
+    width = max(output.width, needed.minimum) if output.is_terminal else needed.maximum
+    Console(width=width).print(table)
     for note in result.notes:
         output.print(note, markup=False, highlight=False, soft_wrap=True)
 
 
-def _write(result: Comparison, folder: Path) -> None:
+def _on_screen(scores: Scores) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for title, *cells in list(zip(scores.header, *scores.rows, strict=True))[:-1]:
+        table.add_column(title, no_wrap=True, min_width=max(map(len, (title, *cells))))
+    table.add_column(scores.header[-1], overflow="fold")
+    for row, cells in enumerate(scores.rows):
+        table.add_row(
+            *(Text(cell, "bold" if (row, column) in scores.best else "") for column, cell in enumerate(cells))
+        )
+        if row in scores.ends and row + 1 < len(scores.rows):
+            table.add_row()
+    return table
+
+
+def _write_numbers(result: Evaluation, folder: Path) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    numbers, table = folder / "comparison.json", folder / "comparison.md"
+    numbers.write_text(json.dumps(result.as_json(), indent=2), encoding="utf-8")
+    lines = [result.as_table().as_markdown(), *(f"- {note}" for note in result.notes)]
+    table.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return [numbers, table]
+
+
+def _write(result: Evaluation, folder: Path) -> None:
     from python_recon.outputs.figure import write_figure
 
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "comparison.json").write_text(json.dumps(result.as_json(), indent=2))
-    paths = [folder / "comparison.json"]
-    if result.images:
-        paths.append(write_figure(result, folder / "comparison.png"))
+    paths = _write_numbers(result, folder)
+    blocks = result.blocks()
+    for scan, drawn in blocks.items():
+        name = (
+            "comparison.png" if len(blocks) == 1 else f"comparison_{re.sub('[^A-Za-z0-9_-]+', '-', scan)}.png"
+        )
+        paths.append(write_figure(drawn, folder / name, result.notes))
     output.print(*paths, sep="\n", markup=False, highlight=False, soft_wrap=True)

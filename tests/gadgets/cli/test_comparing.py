@@ -17,7 +17,7 @@ runner = CliRunner()
 def simulated(tmp_path_factory):
     """A scan of two slices and its truth."""
     path = tmp_path_factory.mktemp("compare") / "scan.h5"
-    options = SimulateOptions(matrix=32, coils=6, frames=3, spokes_per_frame=13, slices=2, noise=0.01)
+    options = SimulateOptions(matrix=32, coils=4, frames=3, spokes_per_frame=13, slices=2, noise=0.01)
     return path, simulate(path, options)
 
 
@@ -32,7 +32,8 @@ def test_a_table_and_files_with_a_truth(simulated, tmp_path):
     assert result.exit_code == 0, result.stderr
     rows = {row["method"]: row for row in json.loads((tmp_path / "comparison.json").read_text())["rows"]}
     assert rows["cg_sense"]["scores"]["nrmse"] < rows["gridding"]["scores"]["nrmse"]
-    assert f"{rows['cg_sense']['scores']['nrmse']:.4f}" in result.stdout
+    assert f"{rows['cg_sense']['scores']['nrmse']:.3f}" in result.stdout
+    assert f"**{rows['cg_sense']['scores']['nrmse']:.3f}**" in (tmp_path / "comparison.md").read_text()
     assert (tmp_path / "comparison.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -43,6 +44,58 @@ def test_held_out_spokes_without_a_truth(simulated):
     assert "Held-out" in result.stdout.replace("\n", " ")
 
 
+def test_a_row_for_every_scan_number_of_spokes_and_method(simulated, tmp_path):
+    scan, truth = simulated
+    again = tmp_path / "again.h5"
+    again.symlink_to(scan)
+    result = compare(
+        *("-f", scan, "-f", again, "--truth", truth, "--truth", truth, "--methods", "gridding"),
+        *("--retrospective-spokes", "13, 5", "--out", tmp_path / "out"),
+    )
+    assert result.exit_code == 0, result.stderr
+    lines = [line.split() for line in result.stdout.splitlines()]
+    found = [tuple(line[:3]) for line in lines if line[2:3] == ["gridding"]]
+    assert found == [(name, spokes, "gridding") for name in ("scan", "again") for spokes in ("13", "5")]
+    rows = json.loads((tmp_path / "out" / "comparison.json").read_text())["rows"]
+    errors = {(row["scan"], row["spokes"], row["method"]): row["scores"]["nrmse"] for row in rows}
+    assert errors["scan", "5", "gridding"] > errors["scan", "13", "gridding"]
+    assert errors["scan", "5", "gridding"] == pytest.approx(errors["again", "5", "gridding"])
+    figures = sorted(path.name for path in (tmp_path / "out").glob("*.png"))
+    assert figures == ["comparison_again.png", "comparison_scan.png"]
+
+
+def test_the_evaluation_in_one_command(tmp_path):
+    small = [f"--scene-set={change}" for change in ("matrix=24", "coils=4", "frames=3", "noise=0.01")]
+    result = compare(
+        *("--simulate", "cardiac_fast", *small, "--seeds", 2, "--methods", "gridding"),
+        *("--retrospective-spokes", "14,4", "--normalisation", "percentile", "--out", tmp_path),
+    )
+    assert result.exit_code == 0, result.stderr
+    numbers = json.loads((tmp_path / "comparison.json").read_text())
+    assert numbers["normalisation"] == "percentile"
+    groups = [(row["scan"], row["spokes"], row["n_repeats"]) for row in numbers["summary"]]
+    assert groups == [("cardiac_fast", "14", 2), ("cardiac_fast", "4", 2)]
+    first = numbers["summary"][0]
+    assert f"{first['means']['psnr']:.2f} ± {first['spreads']['psnr']:.2f}" in result.stdout
+    assert (tmp_path / "comparison.png").exists()
+
+
+def test_no_number_is_cut_short(simulated, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    scan, truth = simulated
+    result = compare("-f", scan, "--truth", truth, "--methods", "gridding", "--retrospective-spokes", "13,5")
+    assert "…" not in result.stdout
+    assert "FSIM y-t" in result.stdout
+
+
+def test_numbers_are_kept_when_a_later_scan_fails(simulated, tmp_path):
+    scan, _ = simulated
+    result = compare("-f", scan, "-f", tmp_path / "none.h5", "--methods", "gridding", "--out", tmp_path)
+    assert result.exit_code == 1
+    assert "none.h5" in result.stderr
+    assert len(json.loads((tmp_path / "comparison.json").read_text())["rows"]) == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -50,12 +103,29 @@ def test_held_out_spokes_without_a_truth(simulated):
         (["--methods", ","], "give the methods"),
         (["--methods", "gridding", "--slice", 2], "has no slice 2; it has 0, 1"),
         (["--methods", "gridding", "--set", "binning.spokes=4"], "did you mean"),
+        (["--methods", "gridding", "--retrospective-spokes", "8,x"], "whole numbers from 1"),
+        (["--methods", "gridding", "--retrospective-spokes", "0"], "whole numbers from 1"),
+        (["--methods", "gridding", "--retrospective-spokes", ","], "whole numbers from 1"),
+        (["--methods", "gridding", "--simulate", "heart"], "unknown scene 'heart'"),
+        (["--methods", "gridding", "--seeds", "2"], "name them with --simulate"),
     ],
 )
 def test_what_cannot_be_compared(simulated, arguments, message):
     result = compare("-f", simulated[0], *arguments)
     assert result.exit_code == 1
     assert message in result.stderr
+
+
+def test_nothing_to_compare_on():
+    result = compare("--methods", "gridding")
+    assert result.exit_code == 1
+    assert "give a scan" in result.stderr
+
+
+def test_a_truth_for_every_scan_or_for_none(simulated):
+    scan, truth = simulated
+    result = compare("-f", scan, "-f", scan, "--truth", truth, "--methods", "gridding")
+    assert "there are 2 scans and 1 truths" in result.stderr
 
 
 def test_truths_that_are_none(simulated, tmp_path):

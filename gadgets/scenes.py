@@ -1,0 +1,48 @@
+"""Simulated scans by name, to evaluate methods on.
+
+All have the published dimensions of the cardiac evaluation of PISCO (doi 10.1016/j.media.2025.103890): 25
+frames, a matrix of 208, 22 coils and 14 spokes a frame. A second of scanning is about one heartbeat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from gadgets.simulated_protocol import SimulateOptions
+from python_recon.config import nearest
+from python_recon.errors import ConfigError
+
+_PUBLISHED = {"matrix": 208, "coils": 22, "frames": 25, "spokes_per_frame": 14}
+
+SCENES: Mapping[str, Mapping[str, Any]] = {
+    "cardiac": _PUBLISHED,
+    "cardiac_slow": {**_PUBLISHED, "heart_rate": 60.0, "breathing": 0.0, "contrast": 0.0},
+    "cardiac_fast": {**_PUBLISHED, "heart_rate": 150.0, "breathing": 12.0},
+}
+"""What departs from the defaults of ``simulate``: as they are; a calm, breath-held heart; one under stress in
+deep breathing."""
+
+
+def scene(name: str, seed: int = 0, changes: Mapping[str, Any] | None = None) -> SimulateOptions:
+    """The options of a scene, with changes to them.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown scene or option, and for a value out of range.
+    """
+    if name not in SCENES:
+        raise ConfigError(f"unknown scene {name!r}{nearest(name, SCENES)}")
+    changes = dict(changes or {})
+    for option in changes:
+        if option not in SimulateOptions.model_fields or option == "seed":
+            known = [field for field in SimulateOptions.model_fields if field != "seed"]
+            raise ConfigError(f"unknown option {option!r} of a scene{nearest(option, known)}")
+    try:
+        return SimulateOptions(**{**SCENES[name], **changes, "seed": seed})
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        raise ConfigError(f"the scene {name!r} cannot be simulated: {faults}") from error
