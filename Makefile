@@ -12,8 +12,10 @@ PISCO := $(BIN)/gadgetron-pisco
 SCAN := $(if $(INPUT),$(INPUT),$(OUT)/scan.h5)
 PREVIEW_CONFIG ?= radial_preview.xml
 STRONG_CONFIG ?= radial_grasp.xml
+EVALUATION := evaluation
+METHODS ?= gridding,cg_sense,grasp,xd_grasp,subspace
 
-.PHONY: demo test lint bench clean
+.PHONY: demo evaluate test lint bench clean
 .DELETE_ON_ERROR:
 
 $(BIN)/python:
@@ -46,6 +48,11 @@ demo: $(VENV)/.installed
 	@echo "Previews: $(OUT)/fast $(OUT)/strong"
 	@echo "Report:   $(OUT)/report.html"
 
+# Dimensions, spokes and normalisation as published with PISCO (doi 10.1016/j.media.2025.103890).
+evaluate: $(VENV)/.installed
+	$(PISCO) compare --simulate cardiac_slow,cardiac_fast --seeds 3 --retrospective-spokes 14,8,4,2 \
+		--normalisation percentile --methods "$(METHODS)" --out $(EVALUATION)
+
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
@@ -60,5 +67,5 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python -m tests.benchmarks
 
 clean:
-	rm -rf $(VENV) $(OUT) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(OUT) $(EVALUATION) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -15,7 +15,6 @@ from gadgets.guard import run_gadget
 if TYPE_CHECKING:
     import ismrmrd
 
-    from gadgets.buffers import HeadedReadout
     from gadgets.messages import ReconData, SamplingDescription
     from gadgets.readouts import ReadoutStream
     from python_recon.config import Config
@@ -40,18 +39,15 @@ def frames(stream: ReadoutStream, config: Config) -> Iterator[ReconData]:
     ReconError
         Where readouts cannot be located.
     """
-    from gadgets.buffers import headed_readouts
     from python_recon.chain import prepare_readouts
 
-    located = prepare_readouts(headed_readouts(stream), stream.scan, config)
+    located = prepare_readouts(stream, stream.scan, config)
     for group in _grouped(located, config.binning.spokes_per_frame):
         yield recon_data_from(group, stream.scan)
 
 
-def _grouped(
-    readouts: Iterable[HeadedReadout], spokes_per_frame: int | None
-) -> Iterator[list[HeadedReadout]]:
-    groups: dict[tuple[int, int, int], list[HeadedReadout]] = {}
+def _grouped(readouts: Iterable[Readout], spokes_per_frame: int | None) -> Iterator[list[Readout]]:
+    groups: dict[tuple[int, int, int], list[Readout]] = {}
     for readout in readouts:
         counters = readout.counters
         group = groups.setdefault((counters.slice, counters.contrast, counters.set), [])
@@ -71,7 +67,7 @@ def _ends(group: Sequence[Readout], readout: Readout, spokes_per_frame: int | No
     return is_next or group[0].data.shape != readout.data.shape
 
 
-def recon_data_from(readouts: Sequence[HeadedReadout], scan: Scan) -> ReconData:
+def recon_data_from(readouts: Sequence[Readout], scan: Scan) -> ReconData:
     """Located readouts of equal shape as the one buffer of a message."""
     import numpy as np
 
@@ -92,11 +88,11 @@ def recon_data_from(readouts: Sequence[HeadedReadout], scan: Scan) -> ReconData:
     return ReconData((ReconBit(buffer),))
 
 
-def _header(readout: HeadedReadout) -> ismrmrd.AcquisitionHeader:
+def _header(readout: Readout) -> ismrmrd.AcquisitionHeader:
     """The header that the readout came with, true to what its samples are now."""
     import ismrmrd
 
-    head = ismrmrd.AcquisitionHeader.from_buffer_copy(readout.head)
+    head = ismrmrd.AcquisitionHeader.from_buffer_copy(readout.origin)
     head.number_of_samples, head.center_sample = readout.n_samples, readout.center_sample
     head.discard_pre = head.discard_post = 0
     head.active_channels = readout.n_coils

@@ -1,44 +1,16 @@
-"""Acquisitions out of the messages in which Gadgetron groups them, and their headers into such messages."""
+"""Acquisitions out of the messages in which Gadgetron groups them."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ismrmrd
 import numpy as np
 
 from gadgets.messages import AcquisitionBucket, ReconBuffer, ReconData
-from python_recon.data import Readout
 from python_recon.errors import DataError
-
-if TYPE_CHECKING:
-    from gadgets.readouts import ReadoutStream
-
-
-@dataclass(frozen=True)
-class HeadedReadout(Readout):
-    """A readout and the header that it came with, which ``dataclasses.replace`` keeps."""
-
-    head: ismrmrd.AcquisitionHeader | None = None
-
-
-def headed_readouts(stream: ReadoutStream) -> Iterator[HeadedReadout]:
-    """The readouts of a stream, each with the header of its acquisition."""
-    received = stream._acquisitions
-    latest = ismrmrd.AcquisitionHeader()
-
-    def watched() -> Iterator[ismrmrd.Acquisition]:
-        nonlocal latest
-        for acquisition in received:
-            latest = acquisition.getHead()
-            yield acquisition
-
-    stream._acquisitions = watched()
-    for readout in stream:  # takes one acquisition at a time: the latest is that of the readout
-        yield HeadedReadout(**vars(readout), head=latest)
 
 
 def acquisitions_from(items: Iterable[Any], others: Counter[str]) -> Iterator[ismrmrd.Acquisition]:

@@ -192,7 +192,7 @@ def _purpose(acquisition: ismrmrd.Acquisition) -> str:
 
 
 def readout_from(acquisition: ismrmrd.Acquisition, scan: Scan) -> Readout:
-    """One acquisition as a Readout, trimmed and in forward order."""
+    """One acquisition as a Readout, trimmed and in forward order; its ``origin`` is the header."""
     head = acquisition.getHead()
     kept = slice(head.discard_pre, head.number_of_samples - head.discard_post)
     data = np.asarray(acquisition.data, np.complex64)[:, kept]
@@ -214,6 +214,7 @@ def readout_from(acquisition: ismrmrd.Acquisition, scan: Scan) -> Readout:
         is_noise=bool(head.flags & _NOISE),
         is_reversed=is_turned,
         raw_trajectory=trajectory,
+        origin=head,
     )
 
 

@@ -20,10 +20,10 @@ _PUBLISHED = {"matrix": 208, "coils": 22, "frames": 25, "spokes_per_frame": 14}
 SCENES: Mapping[str, Mapping[str, Any]] = {
     "cardiac": _PUBLISHED,
     "cardiac_slow": {**_PUBLISHED, "heart_rate": 60.0, "breathing": 0.0, "contrast": 0.0},
-    "cardiac_fast": {**_PUBLISHED, "heart_rate": 150.0, "breathing": 12.0},
+    "cardiac_fast": {**_PUBLISHED, "heart_rate": 150.0, "contraction": 0.4, "breathing": 12.0},
 }
-"""What departs from the defaults of ``simulate``: as they are; a calm, breath-held heart; one under stress in
-deep breathing."""
+"""What departs from the defaults of ``simulate``: as they are; a calm, breath-held heart; one under stress,
+with a strong beat and deep breathing."""
 
 
 def scene(name: str, seed: int = 0, changes: Mapping[str, Any] | None = None) -> SimulateOptions:

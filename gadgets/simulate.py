@@ -95,6 +95,7 @@ def _experiment(options: SimulateOptions) -> _Experiment:
         HeartPhantom(
             n_coils=options.coils,
             heart_rate_bpm=options.heart_rate,
+            contraction=options.contraction,
             breathing_amplitude_mm=options.breathing,
             contrast=options.contrast,
             slice_offset_mm=float(offset),

@@ -56,6 +56,9 @@ class SimulateOptions(Section):
         "sequential", description="One slice after the other, or a spoke of each in turn."
     )
     heart_rate: float = Field(72.0, gt=0, le=300, description="Heart beats per minute.")
+    contraction: float = Field(
+        0.3, ge=0, le=0.4, description="Shortening of the left ventricle's inner radius; 0: no beat."
+    )
     breathing: float = Field(6.0, ge=0, le=12, description="Excursion of the diaphragm, mm; 0: breath-hold.")
     contrast: float = Field(0.3, ge=0, description="Peak enhancement of blood by a bolus; 0: none.")
     embed_trajectory: bool = Field(

@@ -71,7 +71,7 @@ class BinningConfig(Section):
     shared_spokes: int = Field(0, ge=0)
     """View sharing: spokes borrowed on either side of a frame, for the outer k-space only."""
     minimum_fraction: float = Field(0.5, gt=0, le=1)
-    """A trailing frame with at least this share of its spokes is kept."""
+    """A frame with less than this share of its spokes is left out."""
 
 
 class CoilConfig(Section):

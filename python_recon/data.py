@@ -87,6 +87,8 @@ class Readout:
     """(readout, 2) float32 in cycles per field of view; None until located."""
     spoke_index: int | None = None
     """Running number of the spoke in the sequence's own order, gaps kept; None until located."""
+    origin: Any = None
+    """What the readout was made of, for those who hand it on; computation does not look at it."""
 
     @property
     def n_coils(self) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -15,7 +17,28 @@ from python_recon.data import ImageSeries, Readout
 from python_recon.errors import DataError
 from python_recon.metrics import match_scale, psnr
 from python_recon.phantom import HeartPhantom
-from tests.heart_stream import COILS, FRAMES, MATRIX, SCAN, SPOKES, readouts
+from tests.heart_stream import COILS, FRAMES, MATRIX, SCAN, SPOKES
+from tests.heart_stream import readouts as simulated
+
+
+@cache
+def scan_of(slices: tuple[int, ...] = (0,)) -> tuple[Readout, ...]:
+    """A scan that all tests share, so none may change its samples."""
+    scan = tuple(simulated(slices))
+    for readout in scan:
+        readout.data.flags.writeable = False
+    return scan
+
+
+def readouts(slices: tuple[int, ...] = (0,)) -> Iterator[Readout]:
+    return iter(scan_of(slices))
+
+
+@cache
+def truth_of(matrix: int) -> np.ndarray:
+    """(frame, y, x) magnitude of the object at the middle of each frame."""
+    middle = 0.003 * (SPOKES * (np.arange(FRAMES) + 0.5) - 0.5)
+    return np.abs(HeartPhantom(n_coils=COILS).reference(middle, (matrix, matrix)))
 
 
 def run(slices=(0,), **settings) -> list[ImageSeries]:
@@ -24,8 +47,7 @@ def run(slices=(0,), **settings) -> list[ImageSeries]:
 
 @pytest.fixture(scope="module")
 def truth():
-    middle = 0.003 * (SPOKES * (np.arange(FRAMES) + 0.5) - 0.5)
-    return np.abs(HeartPhantom(n_coils=COILS).reference(middle, (MATRIX, MATRIX)))
+    return truth_of(MATRIX)
 
 
 def test_previews_come_first_and_the_method_last():
@@ -89,8 +111,7 @@ def test_what_travels_with_the_data_comes_out():
 @pytest.mark.parametrize("matrix", [32, 64])
 def test_another_matrix_shows_the_same_object(matrix):
     (series,) = run(method="grasp", preview="none", matrix=matrix)
-    middle = 0.003 * (SPOKES * (np.arange(FRAMES) + 0.5) - 0.5)
-    truth = np.abs(HeartPhantom(n_coils=COILS).reference(middle, (matrix, matrix)))
+    truth = truth_of(matrix)
     assert psnr(match_scale(np.abs(series.images), truth), truth) > {32: 33, 64: 24}[matrix]
 
 
@@ -252,7 +273,6 @@ def test_a_set_matrix_keeps_the_shape_of_the_object():
     scan = replace(SCAN, matrix=(40, MATRIX), field_of_view_mm=(300.0, 250.0, 8.0))
     settings = load_config({"method": "grasp", "preview": "none", "matrix": 72})
     (series,) = reconstruct_stream(readouts(), scan, settings)
-    middle = 0.003 * (SPOKES * (np.arange(FRAMES) + 0.5) - 0.5)
-    truth = np.abs(HeartPhantom(n_coils=COILS).reference(middle, (72, 72)))[:, 6:-6]
+    truth = truth_of(72)[:, 6:-6]
     assert series.images.shape == (FRAMES, 60, 72)
     assert psnr(match_scale(np.abs(series.images), truth), truth) > 22

@@ -15,8 +15,9 @@ _NORMALISATIONS: dict[Normalisation, str] = {
     "means over the frames.",
 }
 _PROFILES = (
-    "SSIM and FSIM are means over the frames; FSIM x-t and y-t are means over the lines of a band, an eighth "
-    "of the image wide, through where the truth moves most."
+    "SSIM and FSIM are means over the frames. The scores of x-t and y-t are those of bands of rows and of "
+    "columns over time, an eighth of the image wide, through where the truth moves most: FSIM is the mean "
+    "over their lines, PSNR (dB) the mean of both bands."
 )
 _COSTS = "Time and memory: coil maps, density and method; growth of resident memory, sampled every 5 ms."
 

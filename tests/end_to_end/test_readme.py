@@ -25,7 +25,9 @@ README = (ROOT / "README.md").read_text()
 BIN = Path(sys.executable).parent
 
 ELSEWHERE = {
-    "make ": "run by .ci/run",
+    "make demo": "run by .ci/run",
+    "make test": "run by .ci/run",
+    "make evaluate": "takes long; see tests/gadgets/cli/test_comparing.py",
     "python3 -m venv /opt/": "needs the scanner's computer",
     "/opt/gadgetron-pisco/bin/pip ": "needs the scanner's computer",
     "cp /opt/gadgetron-pisco/": "needs a Gadgetron installation",

@@ -79,6 +79,15 @@ def test_profiles_tell_a_series_without_motion(truth):
     assert found["fsim_xt"] < found["fsim"] - 0.02
 
 
+def test_smearing_costs_the_profiles_more_than_noise_of_the_same_energy(truth):
+    frozen = np.broadcast_to(truth.mean(axis=0), truth.shape)
+    noisy = spoilt(truth, (frozen - truth).std())
+    smeared, even = truth_scores(frozen, truth), truth_scores(noisy, truth)
+    assert smeared["psnr"] == pytest.approx(even["psnr"], abs=0.3)
+    assert smeared["psnr_profiles"] < even["psnr_profiles"] - 3
+    assert smeared["psnr_profiles"] == pytest.approx((smeared["psnr_xt"] + smeared["psnr_yt"]) / 2)
+
+
 def test_constant_images_are_bad_not_an_error(truth):
     for normalisation in NORMALISATIONS:
         assert truth_scores(np.zeros_like(truth), truth, normalisation)["nrmse"] == pytest.approx(1)

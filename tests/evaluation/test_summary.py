@@ -35,6 +35,13 @@ def test_one_scan_at_one_number_of_spokes_needs_no_columns_for_them():
     assert table.rows[0] == ["gridding", "1.25", "20", "18.00", "0.056", ""]
 
 
+def test_the_psnr_of_time_profiles_is_one_column():
+    scores = psnr(25) | {"psnr_xt": 20.0, "psnr_yt": 22.0, "psnr_profiles": 21.0}
+    table = Evaluation([case(grasp=scores)]).as_table()
+    assert table.rows[0][table.header.index("PSNR x-t, y-t")] == "21.00"
+    assert sum("x-t" in title for title in table.header) == 1
+
+
 def test_rows_are_grouped_by_scan_and_then_by_spokes():
     order = [("14", "slow"), ("2", "slow"), ("14", "fast"), ("2", "fast")]
     table = Evaluation([case(*each, gridding=psnr(18), grasp=psnr(25)) for each in order]).as_table()

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from gadgets.accumulate import _grouped, frames, recon_data_from
-from gadgets.buffers import headed_readouts
 from gadgets.header import parse_header
 from gadgets.messages import ReconData
 from gadgets.readouts import ReadoutStream
@@ -30,7 +29,7 @@ def located(stream):
             trajectory=readout.raw_trajectory * np.float32([matrix[1], matrix[0]]),
             spoke_index=number,
         )
-        for number, readout in enumerate(headed_readouts(stream))
+        for number, readout in enumerate(stream)
     ]
 
 
@@ -128,6 +127,11 @@ def test_a_readout_that_is_left_out_shifts_no_header(blob_scan):
         fill_header(acquisition, number)
     items = [blob_scan.items[0], *sent[:30], navigator, *sent[30:]]
     assert [head.user_int[0] for head in headers_of(accumulated(blob_scan, items))] == list(range(68))
+
+
+def test_a_readout_remembers_its_header_whatever_is_done_to_it(stream, blob_scan):
+    readout = replace(next(iter(stream)), trajectory=np.zeros((96, 2), np.float32))
+    assert bytes(readout.origin) == bytes(blob_scan.items[1].getHead())
 
 
 def test_headers_tell_what_was_done_to_the_samples(blob_scan):

@@ -19,6 +19,7 @@ def test_slow_and_fast_differ_in_motion():
     slow, usual, fast = (scene(name) for name in ("cardiac_slow", "cardiac", "cardiac_fast"))
     assert slow.heart_rate < usual.heart_rate < fast.heart_rate
     assert slow.breathing == 0 < usual.breathing < fast.breathing
+    assert slow.contraction == usual.contraction < fast.contraction
 
 
 def test_changes_win_over_the_scene():

@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from gadgets import simulate as module
 from gadgets.simulate import SimulateOptions, simulate
-from python_recon.errors import ConfigError
 from python_recon.metrics import match_scale, nrmse
 from python_recon.operators.nufft import Nufft
 
@@ -247,6 +245,18 @@ def test_truth_moves_with_the_frames(small):
     assert SimulateOptions(**json.loads(truth["options"])) == SMALL
 
 
+def test_contraction_sets_how_far_the_heart_beats(tmp_path):
+    """A beat of five frames, without noise, breathing and contrast."""
+    still = {"breathing": 0.0, "contrast": 0.0, "noise": 0.0, "frames": 5}
+    motion = {}
+    for contraction in (0.0, 0.2, 0.4):
+        changes = still | {"repetition_time": 33.0, "contraction": contraction}
+        truth = run(tmp_path, SMALL.model_copy(update=changes), overwrite=True).truth["images"][0]
+        motion[contraction] = np.ptp(np.abs(truth), axis=0).max()
+    assert motion[0.0] < 1e-5
+    assert motion[0.4] > 1.3 * motion[0.2] > 0.1
+
+
 def test_progress_is_told_and_rises(tmp_path):
     told = []
     run(tmp_path, SMALL, report=lambda stage, done: told.append((stage, done)))
@@ -258,38 +268,9 @@ def test_progress_is_told_and_rises(tmp_path):
         assert shares[-1] == 1
 
 
-@pytest.mark.parametrize("taken", ["scan.h5", "scan_truth.h5"])
-def test_existing_files_are_kept_unless_asked(tmp_path, taken):
-    (tmp_path / taken).write_text("precious")
-    with pytest.raises(ConfigError, match="exists"):
-        simulate(tmp_path / "scan.h5", SMALL)
-    assert (tmp_path / taken).read_text() == "precious"
-    assert [file.name for file in tmp_path.iterdir()] == [taken]
-    simulate(tmp_path / "scan.h5", SMALL, overwrite=True)
-    assert h5py.is_hdf5(tmp_path / taken)
-
-
-def test_a_failed_simulation_leaves_nothing(tmp_path, monkeypatch):
-    def fail(*_):
-        raise MemoryError
-
-    monkeypatch.setattr(module, "_rows", fail)
-    with pytest.raises(MemoryError):
-        simulate(tmp_path / "scan.h5", SMALL)
-    assert not list(tmp_path.iterdir())
-
-
-def test_paths_that_cannot_be_written_are_told(tmp_path):
-    with pytest.raises(ConfigError, match="cannot be written"):
-        simulate(tmp_path / "nowhere" / "scan.h5", SMALL)
-    with pytest.raises(ConfigError, match="is a folder"):
-        simulate(tmp_path, SMALL, tmp_path / "truth.h5")
-    with pytest.raises(ConfigError, match="are both"):
-        simulate(tmp_path / "scan.h5", SMALL, tmp_path / "scan.h5")
-
-
 @pytest.mark.parametrize(
-    "bad", [{"matrix": 8}, {"coils": 0}, {"noise": -1}, {"angle_increment": 0}, {"spoke": 3}]
+    "bad",
+    [{"matrix": 8}, {"coils": 0}, {"noise": -1}, {"angle_increment": 0}, {"contraction": 0.5}, {"spoke": 3}],
 )
 def test_options_out_of_range_or_unknown_are_refused(bad):
     with pytest.raises(ValidationError):

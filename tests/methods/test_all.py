@@ -43,7 +43,7 @@ def test_images_are_near_the_truth(quality, name):
 def test_each_step_of_sophistication_pays(quality):
     assert quality["cg_sense"] > quality["gridding"] + 4
     assert quality["grasp"] > quality["cg_sense"] + 10
-    assert quality["subspace"] == pytest.approx(quality["grasp"], abs=1)
+    assert quality["subspace"] > quality["grasp"] + 1
 
 
 @pytest.mark.cuda

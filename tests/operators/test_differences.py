@@ -8,7 +8,7 @@ import scipy.optimize
 import torch
 
 from python_recon.operators import differences
-from python_recon.operators.differences import TotalVariation, neighbour_differences
+from python_recon.operators.differences import SpatialVariation, TotalVariation, neighbour_differences
 from tests.numerics import complex_noise, relative_error
 
 SHAPE = (7, 3, 4)
@@ -163,3 +163,59 @@ def test_one_frame_has_no_variation(is_periodic):
     series = torch.as_tensor(complex_noise((1, 3, 4)))
     variation = TotalVariation(neighbour_differences(1, is_periodic))
     torch.testing.assert_close(variation.prox(series, 5.0), series)
+
+
+def joint_variation(images):
+    across = torch.diff(images, dim=-1, append=images[..., -1:])
+    down = torch.diff(images, dim=-2, append=images[..., -1:, :])
+    return (across.abs().square() + down.abs().square()).sum(0).sqrt().sum()
+
+
+def noisy_step(generator):
+    """(image, y, x): an edge that two images share, and noise."""
+    images = torch.zeros(2, 12, 17, dtype=torch.complex64)
+    images[:, :, 8:] = torch.tensor([1.0, 0.5j])[:, None, None]
+    return images + 0.2 * torch.randn(images.shape, dtype=images.dtype, generator=generator)
+
+
+def test_spatial_prox_is_the_least_of_its_objective():
+    generator = torch.Generator().manual_seed(1)
+    images, weight = noisy_step(generator), torch.tensor(0.3)
+
+    def objective(x):
+        return (x - images).abs().square().sum() / 2 + weight * joint_variation(x)
+
+    best = SpatialVariation(steps=500).prox(images, weight)
+    least = objective(best)
+    assert least < 0.8 * objective(images)
+    for scale in (1e-1, 1e-2):
+        for _ in range(20):
+            nearby = best + scale * torch.randn(images.shape, dtype=images.dtype, generator=generator)
+            assert objective(nearby) > least
+        assert objective(best + scale * (images - best)) > least - 1e-4
+
+
+def test_spatial_prox_keeps_its_state_between_calls():
+    images, weight = noisy_step(torch.Generator().manual_seed(2)), torch.tensor(0.3)
+    exact = SpatialVariation(steps=500).prox(images, weight)
+    short = SpatialVariation(steps=3)
+    errors = [relative_error(short.prox(images, weight), exact) for _ in range(60)]
+    assert errors[-1] < 0.1 * errors[0]
+
+
+def test_images_share_their_edges():
+    """A faint image keeps an edge at a weight that would blur it alone, where a strong one has it too."""
+    faint = torch.zeros(1, 8, 10, dtype=torch.complex64)
+    faint[..., 5:] = 0.2
+    weight = torch.tensor(0.3)
+    alone = SpatialVariation(steps=500).prox(faint, weight)[0]
+    together = SpatialVariation(steps=500).prox(torch.cat([faint, 10 * faint]), weight)[0]
+    edge = [float((image[:, 5] - image[:, 4]).abs().mean()) for image in (alone, together)]
+    assert edge[1] > 0.15 > 0.12 > edge[0]
+
+
+def test_spatial_prox_leaves_constants_and_zero_weight_alone():
+    constant = torch.full((3, 6, 9), 2 - 1j)
+    torch.testing.assert_close(SpatialVariation().prox(constant, torch.tensor(5.0)), constant)
+    images = noisy_step(torch.Generator().manual_seed(3))
+    torch.testing.assert_close(SpatialVariation().prox(images, torch.tensor(0.0)), images)
