@@ -69,7 +69,8 @@ def climb_down(
             failures.append(f"{name} failed: {error}")
             _free_memory()
             continue
-        comment = "; ".join([*failures, f"made by {name} on {device}"]) if failures else ""
+        told = [*failures, f"made by {name} on {device}"] if failures else []
+        comment = "; ".join([*told, *filter(None, [result.comment])])
         return Outcome(result, name, comment, time.monotonic() - started)
     raise BackendError(f"no method gave images: {'; '.join(failures)}")
 

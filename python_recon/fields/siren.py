@@ -19,12 +19,20 @@ class SineLayer(nn.Module):
     """
 
     def __init__(
-        self, n_in: int, n_out: int, omega: float, generator: torch.Generator, *, is_first: bool = False
+        self,
+        n_in: int,
+        n_out: int,
+        omega: float,
+        generator: torch.Generator,
+        *,
+        is_first: bool = False,
+        has_small_bias: bool = False,
     ) -> None:
         super().__init__()
         self.omega = omega
         bound = 1 / n_in if is_first else math.sqrt(6 / n_in) / omega
-        self.linear = uniform_linear(n_in, n_out, bound, 1 / math.sqrt(n_in), generator)
+        bias_bound = bound if has_small_bias else 1 / math.sqrt(n_in)
+        self.linear = uniform_linear(n_in, n_out, bound, bias_bound, generator)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """(..., n_in) -> (..., n_out) within -1..1."""
@@ -45,8 +53,9 @@ class Siren(nn.Module):
         Published with 30 (Huang et al., arXiv:2212.08479) and 20 (Spieker et al.,
         doi:10.1016/j.media.2025.103890).
     output_std
-        Standard deviation, nearly, that the output starts with; its bias then starts from 0. Small against
-        the data it spares the first steps the unlearning of noise. None: the published start.
+        Standard deviation, nearly, that the output starts with; its bias then starts from 0, and those of the
+        sine layers are as small as their weights, which leaves the phases to the features. Small against the
+        data it spares the first steps the unlearning of noise. None: the published start.
     """
 
     def __init__(
@@ -60,8 +69,11 @@ class Siren(nn.Module):
         output_std: float | None = None,
     ) -> None:
         super().__init__()
-        hidden = [SineLayer(n_in, width, omega, generator, is_first=True)]
-        hidden += [SineLayer(width, width, omega, generator) for _ in range(n_layers - 1)]
+        is_ours = output_std is not None
+        hidden = [SineLayer(n_in, width, omega, generator, is_first=True, has_small_bias=is_ours)]
+        hidden += [
+            SineLayer(width, width, omega, generator, has_small_bias=is_ours) for _ in range(n_layers - 1)
+        ]
         self.hidden = nn.Sequential(*hidden)
         # A sine's mean square is about 1/2, and a weight from U(-c, c) has the variance c^2 / 3.
         weight_bound = math.sqrt(6 / width) * (1 / omega if output_std is None else output_std)

@@ -226,6 +226,7 @@ class SplineBasis(nn.Module):
                 "since the first frame follows the last"
             )
         self.is_periodic = is_periodic
+        self.n_functions = basis.shape[1]
         knots, coefficients = _spline(basis.astype(np.float64), times.astype(np.float64), is_periodic)
         self.register_buffer("knots", torch.as_tensor(knots, dtype=torch.float32))
         self.register_buffer("coefficients", torch.as_tensor(coefficients, dtype=torch.float32))

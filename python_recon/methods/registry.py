@@ -32,6 +32,8 @@ class Reconstruction:
     """Numbers worth keeping: iterations, stop reason, loss curve."""
     state: Any = None
     """What a next fit may start from (``Budget.start``); None: nothing."""
+    comment: str = ""
+    """What a reader of the images should know, such as a part of the method that the data did not allow."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ _BUILT_IN = {
     "grasp": "python_recon.methods.grasp:METHOD",
     "xd_grasp": "python_recon.methods.xd_grasp:METHOD",
     "subspace": "python_recon.methods.subspace:METHOD",
+    "neural_kspace": "python_recon.methods.neural_kspace:METHOD",
 }
 
 

@@ -14,7 +14,7 @@ frames together leave undersampled is regularised by stopping early only.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from pydantic import Field
@@ -47,8 +47,31 @@ class SubspaceOptions(Section):
     """Matrix of the low-resolution series that gives the basis."""
 
 
+@dataclass(frozen=True)
+class LowRank:
+    """A series in its temporal subspace."""
+
+    basis: torch.Tensor
+    """(frame, component) real, orthonormal."""
+    components: torch.Tensor
+    """(component, y, x) complex."""
+    iterations: int
+
+    @property
+    def images(self) -> torch.Tensor:
+        """(frame, y, x)."""
+        return torch.einsum("fk,kyx->fyx", self.basis.to(self.components.dtype), self.components)
+
+
 def run(kspace: KSpace, maps: CoilMaps, options: SubspaceOptions, budget: Budget) -> Reconstruction:
     """The series; stops at the deadline with what it has."""
+    result = solve(kspace, maps, options, budget)
+    details = {"iterations": result.iterations, "components": result.basis.shape[1]}
+    return Reconstruction(result.images, details)
+
+
+def solve(kspace: KSpace, maps: CoilMaps, options: SubspaceOptions, budget: Budget) -> LowRank:
+    """Basis and component images."""
     basis = temporal_basis(kspace, maps, options, budget)
     problem = SenseProblem.from_kspace(kspace, maps)
     average = time_average(kspace, maps)
@@ -70,8 +93,7 @@ def run(kspace: KSpace, maps: CoilMaps, options: SubspaceOptions, budget: Budget
         steps.planned,
         steps.is_last,
     )
-    images = torch.einsum("fk,kyx->fyx", basis.to(components.dtype), components)
-    return Reconstruction(images, {"iterations": steps.done, "components": basis.shape[1]})
+    return LowRank(basis, components, steps.done)
 
 
 def undersampling(kspace: KSpace) -> torch.Tensor:

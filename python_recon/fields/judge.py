@@ -1,0 +1,58 @@
+"""Held-out spokes as the judge of a fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from python_recon.fields.field import KSpaceField
+from python_recon.fields.samples import Samples
+
+_CHUNK = 16_384
+"""Points evaluated together."""
+
+
+class Judge:
+    """The relative error of held-out samples, each weighted by its radius (the area it stands for).
+
+    With a start, the field's prediction is scaled by the share that fits the held-out samples best, between
+    0 and 1: a field that does not predict them better than its start has a share of 0.
+
+    Parameters
+    ----------
+    samples
+        Of the held-out spokes.
+    offset
+        The start's signal there (point, coil); None: there is no start.
+    """
+
+    def __init__(self, samples: Samples, offset: torch.Tensor | None = None) -> None:
+        self._samples, self._offset = samples, offset
+        self._weights = torch.linalg.vector_norm(samples.k, dim=-1)[:, None]
+
+    def __call__(self, field: KSpaceField) -> tuple[float, float]:
+        """Error, and share of the field."""
+        measured = self._samples.values
+        predicted = torch.cat(list(self._predict(field)))
+        if self._offset is None:
+            share = torch.ones((), device=predicted.device)
+            missing = measured - predicted
+        else:
+            unexplained = measured - self._offset
+            energy = self._sum(predicted.abs().square())
+            share = (self._sum((predicted.conj() * unexplained).real) / energy.clamp_min(1e-30)).clamp(0, 1)
+            missing = unexplained - share * predicted
+        error = (self._sum(missing.abs().square()) / self._sum(measured.abs().square())).sqrt()
+        told = torch.stack([error, share]).tolist()
+        return told[0], told[1]
+
+    def _sum(self, values: torch.Tensor) -> torch.Tensor:
+        return (self._weights * values).sum()
+
+    @torch.no_grad()
+    def _predict(self, field: KSpaceField) -> Iterator[torch.Tensor]:
+        for k, t in zip(
+            torch.split(self._samples.k, _CHUNK), torch.split(self._samples.t, _CHUNK), strict=True
+        ):
+            yield field(k, t)

@@ -1,0 +1,59 @@
+"""A subspace reconstruction as a field of k-space: where a fit starts.
+
+Its images are a linear layer over Fourier features on the pixel grid, fitted in closed form by FFTs (see
+:mod:`python_recon.methods.subspace`); a network then adds what they leave unexplained.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from python_recon.fields.resampling import resample_images
+from python_recon.operators.nufft import Nufft
+
+
+class LowRankStart(nn.Module):
+    """Component images, coil maps and a temporal basis.
+
+    Parameters
+    ----------
+    components
+        (component, y, x) complex, in units of the scan's largest sample.
+    maps
+        (coil, y, x) complex.
+    temporal
+        t (...,) to (..., component).
+    """
+
+    pixels: torch.Tensor
+    maps: torch.Tensor
+
+    def __init__(self, components: torch.Tensor, maps: torch.Tensor, temporal: nn.Module) -> None:
+        super().__init__()
+        self.register_buffer("pixels", components)
+        self.register_buffer("maps", maps)
+        self.temporal = temporal
+
+    def signal(self, k: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        """Signal (point, coil) at k (point, 2) and t (point,)."""
+        rows, columns = self.pixels.shape[-2:]
+        half = torch.tensor([columns / 2, rows / 2], device=k.device)
+        nufft = Nufft((k * half)[None, None], (rows, columns))
+        weights = self.temporal(t)
+        result = torch.zeros(len(k), len(self.maps), dtype=self.pixels.dtype, device=k.device)
+        for component, weight in zip(self.pixels, weights.T, strict=True):
+            signal = nufft.forward((component * self.maps)[None])[0, :, 0]
+            result += signal.T * weight[:, None]
+        return result
+
+    def grid(self) -> torch.Tensor:
+        """Cartesian k-space of the components, (component, y, x, coil)."""
+        coil_images = self.pixels[:, None] * self.maps
+        shifted = torch.fft.fft2(torch.fft.ifftshift(coil_images, (-2, -1)), norm="ortho")
+        return torch.fft.fftshift(shifted, (-2, -1)).permute(0, 2, 3, 1).contiguous()
+
+    def images(self, t: torch.Tensor, matrix: tuple[int, int]) -> torch.Tensor:
+        """Combined images (time, y, x) of a matrix."""
+        weights = self.temporal(t).to(self.pixels.dtype)
+        return torch.einsum("tr,ryx->tyx", weights, resample_images(self.pixels, matrix))

@@ -1,0 +1,86 @@
+"""The measured samples of a slice as a field sees them, and those of the spokes that are held out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from python_recon.data import KSpace
+from python_recon.fields.time_axis import TimeAxis
+from python_recon.held_out import every_kth_spoke, own_spokes
+
+FEWEST_SPOKES = 20
+"""Below so many spokes none is held out: the fit needs them all."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Samples of whole spokes, one after the other, on the device."""
+
+    k: torch.Tensor
+    """(point, 2), -1..1 along each axis."""
+    t: torch.Tensor
+    """(point,), 0..1."""
+    values: torch.Tensor
+    """(point, coil) complex64, in units of ``scale``."""
+    scale: float
+    """The largest magnitude of the scan."""
+
+    @property
+    def n_points(self) -> int:
+        return len(self.k)
+
+    @classmethod
+    def of_spokes(cls, kspace: KSpace, spokes: np.ndarray, axis: TimeAxis, scale: float) -> Samples:
+        """The samples of some spokes.
+
+        Parameters
+        ----------
+        kspace
+            Prepared, Torch tensors.
+        spokes
+            (frame, spoke) bool.
+        axis
+            Time coordinate.
+        scale
+            Unit of the values.
+        """
+        device = kspace.data.device
+        chosen = torch.as_tensor(spokes, device=device)
+        half = torch.tensor([kspace.matrix[1] / 2, kspace.matrix[0] / 2], device=device)
+        values = kspace.data.permute(0, 2, 3, 1)[chosen]
+        t = torch.as_tensor(axis.of(spoke_times(kspace)[spokes]), device=device)
+        return cls(
+            k=(kspace.trajectory[chosen] / half).flatten(0, 1),
+            t=t.repeat_interleave(values.shape[1]),
+            values=values.flatten(0, 1) / scale,
+            scale=scale,
+        )
+
+
+def spoke_times(kspace: KSpace) -> np.ndarray:
+    """Time of every spoke (frame, spoke) in s; the numbers of the frames where there are no stamps."""
+    shape = kspace.data.shape[0], kspace.data.shape[2]
+    times = kspace.spoke_times_s
+    if times is None or np.ptp(times[own_spokes(kspace)]) == 0:
+        return np.broadcast_to(np.arange(shape[0], dtype=np.float64)[:, None], shape)
+    return times
+
+
+def frame_times(kspace: KSpace) -> np.ndarray:
+    """Mean time of every frame (frame,), on the clock of :func:`spoke_times`."""
+    own = own_spokes(kspace)
+    counts = np.maximum(own.sum(axis=1), 1)
+    means: np.ndarray = (spoke_times(kspace) * own).sum(axis=1) / counts
+    return means
+
+
+def split_spokes(kspace: KSpace, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """Spokes to fit and spokes to judge by, each (frame, spoke) bool; none to judge by where they are few."""
+    kept = own_spokes(kspace)
+    if share == 0 or kept.sum() < FEWEST_SPOKES:
+        return kept, np.zeros_like(kept)
+    held = every_kth_spoke(kspace.to_numpy(), max(2, round(1 / share))) & kept
+    return kept & ~held, held
