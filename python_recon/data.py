@@ -133,7 +133,9 @@ class KSpace:
     trajectory: Array
     """(frame, spoke, readout, 2) float32, cycles per field of view."""
     matrix: tuple[int, int]
-    """Image matrix (y, x)."""
+    """Matrix (y, x) on which it is reconstructed."""
+    image_matrix: tuple[int, int] | None = None
+    """Matrix (y, x) to which the images are cut afterwards; None: they are not."""
     density: Array | None = None
     """(frame, spoke, readout) float32 density compensation, 0 for padding; None until computed."""
     spoke_mask: Array | None = None

@@ -81,7 +81,8 @@ def widen(kspace: KSpace, scale: float) -> KSpace:
     stretch = np.array([matrix[1] / kspace.matrix[1], matrix[0] / kspace.matrix[0]], np.float32)
     if matrix != kspace.matrix:
         _log.info("reconstructing on %d x %d, to hold what lies outside the field of view", *matrix)
-    return replace(kspace, trajectory=kspace.trajectory * stretch, matrix=matrix)
+    narrow = kspace.image_matrix or kspace.matrix
+    return replace(kspace, trajectory=kspace.trajectory * stretch, matrix=matrix, image_matrix=narrow)
 
 
 def narrow(images: np.ndarray, matrix: tuple[int, ...]) -> np.ndarray:

@@ -10,8 +10,11 @@ from pydantic import Field
 from torch import nn
 
 from python_recon.config import Section
+from python_recon.errors import ConfigError
 from python_recon.fields.encodings import FourierFeatures, Stiff
 from python_recon.fields.field import CoilwiseField, KSpaceField, SeparableField, StiffField
+from python_recon.fields.hash_grid import HashGrid
+from python_recon.fields.mlp import Mlp
 from python_recon.fields.siren import Siren
 from python_recon.fields.time_axis import SplineBasis, TemporalHarmonics
 
@@ -21,14 +24,16 @@ class FieldOptions(Section):
 
     field: Literal["separable", "stiff", "coilwise"] = "separable"
     """Few temporal functions; the spatio-temporal features of PISCO; or NIK, the coil an input."""
+    encoding: Literal["fourier", "hash"] = "fourier"
+    """Fourier features and sine layers, or a hash grid of k-space and ReLU layers (separable only)."""
     n_features: int = Field(512, ge=4)
     """Fourier features."""
     sigma: float = Field(5.0, gt=0)
     """Standard deviation of their frequencies."""
     width: int = Field(256, ge=1)
-    """Of the sine layers."""
+    """Of the layers."""
     layers: int = Field(3, ge=1)
-    """Sine layers."""
+    """Sine or ReLU layers, the linear output not counted."""
     omega: float = Field(20.0, gt=0)
     """Frequency factor of the sine layers."""
     harmonics: int = Field(0, ge=0)
@@ -52,6 +57,18 @@ class _WithConstant(nn.Module):
         return torch.cat([torch.ones_like(t)[..., None], self.harmonics(t)], -1)
 
 
+class HashEncoding(nn.Module):
+    """A hash grid over k-space (point, 2), -1..1; its finest cells are about one step of a matrix of 128."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        super().__init__()
+        self.grid = HashGrid(2, generator, n_levels=5, n_features=4, log2_table_size=16, base_resolution=8)
+        self.n_features = self.grid.n_features
+
+    def forward(self, k: torch.Tensor) -> torch.Tensor:
+        return self.grid((k + 1) / 2)  # type: ignore[no-any-return]
+
+
 def build_field(
     options: FieldOptions,
     n_coils: int,
@@ -64,19 +81,30 @@ def build_field(
 
     Parameters
     ----------
+    options
+        Kind and size.
     is_periodic
         Whether t is a phase.
     learned_basis
         Gives the temporal functions learned from the scan; called only where they are needed.
     seed
         Of features and weights, which are drawn on the CPU: the same on every device.
+
+    Raises
+    ------
+    ConfigError
+        If the encoding does not go with the kind of field.
     """
+    if options.encoding == "hash" and options.field != "separable":
+        raise ConfigError(f"options.encoding hash goes with field separable, not with {options.field!r}")
     generator = torch.Generator().manual_seed(seed)
     kind: Literal["plain", "periodic"] = "periodic" if is_periodic or options.wraps else "plain"
     harmonics = TemporalHarmonics(kind, max(options.harmonics, 1))
     n_frequencies = options.n_features // 2
 
-    def network(n_in: int, n_out: int) -> Siren:
+    def network(n_in: int, n_out: int) -> nn.Module:
+        if options.encoding == "hash":
+            return Mlp(n_in, options.width, options.layers, n_out, generator)
         return Siren(n_in, options.width, options.layers, n_out, options.omega, generator, options.output_std)
 
     net: KSpaceField
@@ -87,8 +115,12 @@ def build_field(
         stiff = Stiff.from_normal(options.n_features, options.sigma, generator, harmonics.n_features)
         net = StiffField(stiff, harmonics, n_coils, network)
     else:
-        encoding = FourierFeatures.from_normal(n_frequencies, options.sigma, generator)
+        features: nn.Module = (
+            HashEncoding(generator)
+            if options.encoding == "hash"
+            else FourierFeatures.from_normal(n_frequencies, options.sigma, generator)
+        )
         is_learned = options.harmonics == 0 and not is_periodic
         temporal = learned_basis() if is_learned else _WithConstant(harmonics)
-        net = SeparableField(encoding, temporal, temporal.n_functions, n_coils, network)
+        net = SeparableField(features, temporal, temporal.n_functions, n_coils, network)
     return net.to(device)

@@ -64,7 +64,7 @@ class TileConsistency(nn.Module):
             values = values + torch.einsum("tr,r...->t...", self._temporal(t).to(start.dtype), start)
         kernel = self._kernels[self._calls % len(self._kernels)]
         self._calls += 1
-        loss, _ = self._pisco(*slice_patches(values, kernel))
+        loss, _ = self._pisco(*slice_patches(values, kernel), generator=generator)
         return loss  # type: ignore[no-any-return]
 
 

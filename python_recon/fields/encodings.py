@@ -136,8 +136,9 @@ class Stiff(nn.Module):
 
         512 features and two functions of time are the published 192 static and 32 dynamic frequencies.
         """
-        n_dynamic = round((1 - static_share) * n_features / (2 * n_temporal))
-        n_static = n_features // 2 - n_dynamic * n_temporal
+        # At least one of each, or few features would know nothing of time.
+        n_dynamic = max(round((1 - static_share) * n_features / (2 * n_temporal)), 1)
+        n_static = max(n_features // 2 - n_dynamic * n_temporal, 1)
         static = FourierFeatures.from_normal(n_static, sigma, generator)
         dynamic = FourierFeatures.from_normal(n_dynamic, sigma, generator)
         return cls(static, dynamic, n_temporal)

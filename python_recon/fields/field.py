@@ -42,7 +42,7 @@ class SeparableField(KSpaceField):
     Parameters
     ----------
     encoding
-        Of k.
+        k (point, 2) to (point, feature); tells its ``n_features``.
     temporal
         t (...,) to (..., component).
     n_components
@@ -53,7 +53,7 @@ class SeparableField(KSpaceField):
 
     def __init__(
         self,
-        encoding: FourierFeatures,
+        encoding: nn.Module,
         temporal: nn.Module,
         n_components: int,
         n_coils: int,
@@ -61,7 +61,7 @@ class SeparableField(KSpaceField):
     ) -> None:
         super().__init__(n_coils)
         self.encoding, self.temporal, self.n_components = encoding, temporal, n_components
-        self.network = make_network(encoding.n_features, 2 * n_components * n_coils)
+        self.network = make_network(int(encoding.n_features), 2 * n_components * n_coils)  # type: ignore[arg-type]
 
     def components(self, k: torch.Tensor) -> torch.Tensor:
         """(point, component, coil)."""

@@ -164,18 +164,21 @@ class _Run:
 
     def _step(self, step: int) -> torch.Tensor:
         """One optimiser step, or two where PISCO has its own; the data term."""
-        plan = self.plan
-        is_consistent = self.consistency is not None and step >= plan.consistency_from * plan.steps
+        begins = self.plan.consistency_from * self.plan.steps
+        consistency = self.consistency if step >= begins else None
         data = self._data_term()
-        if not is_consistent or self.consistency is None:
+        if consistency is None:
             self._descend(data)
-            return data.detach()
-        if plan.has_own_steps:
+        elif self.plan.has_own_steps:
             self._descend(data)
-            self._descend(plan.consistency_weight * self.consistency(self.net, self.generator))
+            self._descend(self._weighed(consistency))
         else:
-            self._descend(data + plan.consistency_weight * self.consistency(self.net, self.generator))
+            self._descend(data + self._weighed(consistency))
         return data.detach()
+
+    def _weighed(self, consistency: Consistency) -> torch.Tensor:
+        with _mixed_precision(self.samples.k.device):
+            return self.plan.consistency_weight * consistency(self.net, self.generator)
 
     def _data_term(self) -> torch.Tensor:
         device = self.samples.k.device
@@ -210,7 +213,7 @@ class _Run:
         """Judge the field, keep it if it is the best so far, and tell the user."""
         report = self.report
         report.losses.append(loss)
-        error = loss
+        error = loss if _is_finite(self.net) else math.nan  # the loss is that before the step
         if self.judge is not None:
             error, share = self.judge(self.net)
             report.held_out.append(error)
@@ -234,6 +237,10 @@ class _Run:
 def _mixed_precision(device: torch.device) -> AbstractContextManager[object]:
     """bfloat16 products on a GPU; parameters and everything else stay float32."""
     return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
+
+
+def _is_finite(module: nn.Module) -> bool:
+    return all(bool(torch.isfinite(parameter).all()) for parameter in module.parameters())
 
 
 def parameters_of(module: nn.Module) -> int:

@@ -60,21 +60,34 @@ class Samples:
         )
 
 
+def has_clock(kspace: KSpace) -> bool:
+    """Whether the spokes have time stamps that tell them apart."""
+    times = kspace.spoke_times_s
+    if times is None:
+        return False
+    own = times[own_spokes(kspace)]
+    return bool(own.size) and np.ptp(own) > 0
+
+
 def spoke_times(kspace: KSpace) -> np.ndarray:
     """Time of every spoke (frame, spoke) in s; the numbers of the frames where there are no stamps."""
-    shape = kspace.data.shape[0], kspace.data.shape[2]
-    times = kspace.spoke_times_s
-    if times is None or np.ptp(times[own_spokes(kspace)]) == 0:
-        return np.broadcast_to(np.arange(shape[0], dtype=np.float64)[:, None], shape)
-    return times
+    own = own_spokes(kspace)
+    if kspace.spoke_times_s is None or not has_clock(kspace):
+        return np.broadcast_to(np.arange(len(own), dtype=np.float64)[:, None], own.shape)
+    return kspace.spoke_times_s
 
 
 def frame_times(kspace: KSpace) -> np.ndarray:
-    """Mean time of every frame (frame,), on the clock of :func:`spoke_times`."""
+    """Mean time of every frame (frame,), on the clock of :func:`spoke_times`.
+
+    A frame without spokes of its own lies between its neighbours.
+    """
     own = own_spokes(kspace)
-    counts = np.maximum(own.sum(axis=1), 1)
-    means: np.ndarray = (spoke_times(kspace) * own).sum(axis=1) / counts
-    return means
+    counts = own.sum(axis=1)
+    means = (spoke_times(kspace) * own).sum(axis=1) / np.maximum(counts, 1)
+    known = np.flatnonzero(counts)
+    times: np.ndarray = np.interp(np.arange(len(own)), known, means[known])
+    return times
 
 
 def split_spokes(kspace: KSpace, share: float) -> tuple[np.ndarray, np.ndarray]:

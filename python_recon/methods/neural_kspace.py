@@ -15,6 +15,7 @@ Huang et al., arXiv:2212.08479; Spieker et al., doi:10.1016/j.media.2025.103890 
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
@@ -23,8 +24,9 @@ import torch
 from pydantic import Field
 
 from python_recon.data import CoilMaps, KSpace
-from python_recon.errors import DataError
+from python_recon.errors import ConfigError, DataError
 from python_recon.fields.building import FieldOptions, build_field
+from python_recon.fields.checkpoint import Origin, path_of_slice, save
 from python_recon.fields.consistency import ScatteredConsistency, TileConsistency
 from python_recon.fields.field import KSpaceField
 from python_recon.fields.fit import Consistency, FitPlan, FitReport, fit
@@ -33,6 +35,8 @@ from python_recon.fields.judge import Judge
 from python_recon.fields.low_rank import LowRankStart
 from python_recon.fields.samples import FEWEST_SPOKES, Samples, frame_times, split_spokes, spoke_times
 from python_recon.fields.time_axis import SplineBasis, TimeAxis
+from python_recon.fields.warm_start import resume, take_over
+from python_recon.held_out import own_spokes
 from python_recon.methods.registry import Method, Reconstruction
 from python_recon.methods.subspace import SubspaceOptions, solve, temporal_basis
 from python_recon.operators.sense import density_of
@@ -62,6 +66,11 @@ class FitOptions(FieldOptions):
     """Share of the spokes that are held out to judge the fit by; 0: none, all steps are run."""
     seed: int = 0
     """Of everything random."""
+    checkpoint: str = Field("", pattern=r"^$|\.safetensors$")
+    """File (.safetensors) to save the field to; the numbers of slice, contrast and set, where they are not 0,
+    are added to its name. Empty: none."""
+    resume: str = Field("", pattern=r"^$|\.safetensors$")
+    """Checkpoint of the same scan to go on from, its name completed in the same way. Empty: none."""
 
 
 class NeuralKSpaceOptions(FitOptions):
@@ -94,6 +103,7 @@ class Problem:
     held_out: Samples | None
     comment: str
     """What the data did not allow."""
+    options: FitOptions
 
     @classmethod
     def from_kspace(cls, kspace: KSpace, maps: CoilMaps, options: FitOptions) -> Problem:
@@ -114,6 +124,7 @@ class Problem:
             samples=Samples.of_spokes(kspace, kept, axis, scale),
             held_out=Samples.of_spokes(kspace, held, axis, scale) if held.any() else None,
             comment=comment,
+            options=options,
         )
 
     @property
@@ -124,15 +135,32 @@ class Problem:
 
     def temporal(self, basis: torch.Tensor) -> SplineBasis:
         """A basis (frame, component) as functions of the field's time, of unit mean square."""
+        if self.axis.kind == "periodic":
+            raise ConfigError(
+                "a basis learned from the frames needs options.time scan, or options.start none"
+            )
         times = self.axis.of(frame_times(self.kspace))
         spline = SplineBasis(basis.cpu().numpy() * len(basis) ** 0.5, times)
         return spline.to(basis.device)
 
     def reconstruction(self, fitted: FittedField, report: FitReport, comment: str) -> Reconstruction:
-        """Images of the frames, and what became of the fit."""
+        """Images of the frames, and what became of the fit; the field is saved where that is wanted."""
         images = torch.cat(list(fitted.render(frame_times(self.kspace))))
-        told = "; ".join(filter(None, [self.comment, comment]))
+        told = "; ".join(filter(None, [self.comment, comment, self._save(fitted)]))
         return Reconstruction(images, asdict(report), state=fitted, comment=told)
+
+    def _save(self, fitted: FittedField) -> str:
+        """Why the field could not be saved; images that are done are not given up for that."""
+        if not self.options.checkpoint:
+            return ""
+        path = path_of_slice(self.options.checkpoint, self.kspace.counters)
+        try:
+            save(fitted, path, "neural_kspace", self.options, Origin.of(self.kspace))
+        except ConfigError as error:
+            _log.warning("%s", error)
+            return str(error)
+        _log.info("the field is saved in %s", path)
+        return ""
 
 
 def run(kspace: KSpace, maps: CoilMaps, options: NeuralKSpaceOptions, budget: Budget) -> Reconstruction:
@@ -140,9 +168,10 @@ def run(kspace: KSpace, maps: CoilMaps, options: NeuralKSpaceOptions, budget: Bu
     problem = Problem.from_kspace(kspace, maps, options)
     if options.start == "subspace" and problem.held_out is None:
         return _start_alone(problem, budget)
-    start = None
+    start, began = None, time.monotonic()
     if options.start == "subspace":
         start = low_rank_start(problem, problem.fitted_kspace, budget)
+    again_s = 1.5 * (time.monotonic() - began) if start else 0.0
     generator = torch.Generator(kspace.data.device).manual_seed(options.seed)
     net = new_field(problem, options, budget)
     consistency, comment = _consistency(problem, options, start)
@@ -150,14 +179,14 @@ def run(kspace: KSpace, maps: CoilMaps, options: NeuralKSpaceOptions, budget: Bu
         net,
         problem.samples,
         plan_of(options, options.pisco_weight, options.pisco_from, options.pisco_form == "published"),
-        budget,
+        replace(budget, seconds=budget.seconds - again_s),
         generator,
         judge=_judge(problem, start),
         offset=None if start is None else start.signal(problem.samples.k, problem.samples.t),
         consistency=consistency,
     )
-    if start is not None:
-        start = low_rank_start(problem, kspace, budget)
+    if start is not None and budget.left_s > again_s / 2:
+        start = low_rank_start(problem, kspace, budget)  # with the held-out spokes
     fitted = FittedField(net, start, report.share, problem.samples.scale, maps.maps, problem.axis)
     return problem.reconstruction(fitted, report, comment)
 
@@ -170,11 +199,19 @@ def low_rank_start(problem: Problem, kspace: KSpace, budget: Budget) -> LowRankS
 
 
 def new_field(problem: Problem, options: FitOptions, budget: Budget) -> KSpaceField:
-    """A field to be fitted: untrained, or where a former fit ended."""
+    """A field to be fitted: untrained, or where a former fit ended.
+
+    Raises
+    ------
+    DataError
+        If the checkpoint to go on from is none, or of another scan or kind.
+    """
 
     def learned_basis() -> SplineBasis:
         basis = temporal_basis(problem.fitted_kspace, problem.maps, SubspaceOptions(), budget)
-        return problem.temporal(basis)
+        # Eigenvectors have no sign of their own; without one, rounding would decide what the seed means.
+        peaks = basis.gather(0, basis.abs().argmax(0, keepdim=True))
+        return problem.temporal(basis * peaks.sign())
 
     net = build_field(
         options,
@@ -184,21 +221,12 @@ def new_field(problem: Problem, options: FitOptions, budget: Budget) -> KSpaceFi
         learned_basis,
         options.seed,
     )
-    _take_over(net, budget)
+    if options.resume:
+        path = path_of_slice(options.resume, problem.kspace.counters)
+        resume(net, path, problem.kspace, problem.samples.scale)
+    elif isinstance(budget.start, FittedField):
+        take_over(net, budget.start)
     return net
-
-
-def _take_over(net: torch.nn.Module, budget: Budget) -> None:
-    """Begin where a former fit ended, if it was of the same kind and size."""
-    former = budget.start
-    if not isinstance(former, FittedField):
-        return
-    weights, own = former.net.state_dict(), net.state_dict()
-    if {n: w.shape for n, w in weights.items()} == {n: w.shape for n, w in own.items()}:
-        net.load_state_dict(weights)
-        _log.info("the fit starts from the former one")
-    else:
-        _log.info("the former fit is of another kind or size; this one starts anew")
 
 
 def time_axis(kspace: KSpace, kind: str) -> TimeAxis:
@@ -207,7 +235,7 @@ def time_axis(kspace: KSpace, kind: str) -> TimeAxis:
         if kspace.physiology_s is None:
             raise DataError("there are no R-wave stamps: set options.time to scan")
         return TimeAxis.from_physiology(frame_times(kspace), kspace.physiology_s[:, 0])
-    times = spoke_times(kspace)
+    times = spoke_times(kspace)[own_spokes(kspace)]  # padding has no time
     if np.ptp(times) == 0:
         return TimeAxis("plain", float(times.min()), 1.0)
     return TimeAxis.from_times(times)
@@ -264,6 +292,8 @@ def _start_alone(problem: Problem, budget: Budget) -> Reconstruction:
     """The subspace reconstruction, where no spokes can be held out to judge a network by."""
     result = solve(problem.kspace, problem.maps, SubspaceOptions(), budget)
     comment = f"{problem.comment}; without a judge, the images are those of the subspace start"
+    if problem.options.checkpoint:
+        comment += "; there is no field to save"
     return Reconstruction(result.images, {"share": 0.0, "steps": 0}, comment=comment)
 
 

@@ -1,0 +1,84 @@
+"""Fields that are saved, and fits that go on from them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from python_recon.data import Counters
+from python_recon.errors import ConfigError, DataError
+from python_recon.fields.checkpoint import load
+from python_recon.ladder import climb_down
+from python_recon.methods.registry import resolve
+from python_recon.schedule import Budget
+from tests.numerics import run_method
+
+OURS = ["nik", "pisco", "pisco_dist"]
+PAPERS = ["nik_paper", "pisco_paper", "pisco_dist_paper"]
+SMALL = {"steps": 20, "batch": 256, "width": 32, "n_features": 64}
+
+
+def run(name, scan, kspace=None, **options):
+    return run_method(name, kspace or scan.kspace, scan.maps, **{**SMALL, **options})
+
+
+@pytest.mark.parametrize("name", OURS + PAPERS)
+def test_the_saved_field_renders_the_images(small_heart, tmp_path, name):
+    path = tmp_path / "field.safetensors"
+    result = run(name, small_heart, steps=2, checkpoint=str(path))
+    loaded = load(path)
+    images = torch.cat(list(loaded.fitted.render(np.array(loaded.origin.frame_times))))
+    torch.testing.assert_close(images, result.images)
+    assert resolve(name, loaded.options)[1].model_dump() == loaded.options
+    assert result.comment == ""
+
+
+def test_slices_after_the_first_have_their_number_in_the_name(small_heart, tmp_path):
+    kspace = replace(small_heart.kspace, counters=Counters(slice=3))
+    run("nik", small_heart, kspace, steps=1, checkpoint=str(tmp_path / "field.safetensors"))
+    assert [path.name for path in tmp_path.iterdir()] == ["field_slice3.safetensors"]
+
+
+def test_images_are_not_lost_where_the_field_cannot_be_saved(small_heart, tmp_path):
+    path = tmp_path / "nowhere" / "field.safetensors"
+    result = run("nik", small_heart, steps=1, checkpoint=str(path))
+    assert "nowhere" in result.comment
+    assert "cannot be written" in result.comment
+    assert tuple(result.images.shape) == (6, 32, 32)
+
+
+def test_where_there_is_no_field_that_is_told(small_heart, tmp_path):
+    options = {"checkpoint": str(tmp_path / "field.safetensors")}
+    result = run("pisco", small_heart, small_heart.kspace.frames(slice(0, 2)), **options)
+    assert result.comment.endswith("there is no field to save")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_fit_goes_on_from_a_checkpoint(small_heart, tmp_path):
+    path = str(tmp_path / "field.safetensors")
+    options = {"steps": 60, "width": 64, "sigma": 2.0, "learning_rate": 1e-3}
+    first = run("nik", small_heart, checkpoint=path, **options)
+    resumed = run("nik", small_heart, resume=path, **options)
+    assert resumed.details["losses"][0] < 0.5 * first.details["losses"][0]
+
+
+def test_a_checkpoint_of_another_scan_is_refused(small_heart, tmp_path):
+    path = str(tmp_path / "field.safetensors")
+    run("nik", small_heart, steps=1, checkpoint=path)
+    other = replace(small_heart.kspace, measurement_id="another")
+    with pytest.raises(DataError, match="it has measurement '', not 'another'"):
+        run("nik", small_heart, other, resume=path)
+    outcome = climb_down(
+        other.to_torch(), small_heart.maps.to_torch(), "nik", {**SMALL, "resume": path}, Budget()
+    )
+    assert outcome.method == "subspace"
+    assert "the checkpoint is of another scan" in outcome.comment
+
+
+@pytest.mark.parametrize("name", ["checkpoint", "resume"])
+def test_other_files_than_safetensors_are_refused(name):
+    with pytest.raises(ConfigError, match=f"{name} is '/etc/passwd'"):
+        resolve("nik", {name: "/etc/passwd"})
