@@ -5,8 +5,9 @@ well. The component images u minimise ::
 
     |W^1/2 (F S V u - y)|^2 / 2 + lambda sum_t |(V u)[t+1] - (V u)[t]| + mu sum_yx sqrt(sum_k |grad u_k|^2)
 
-by accelerated proximal gradient, the two proximal maps one after the other; the normal operator acts in the
-subspace and costs as many FFTs as there are components, not frames. Feng et al. (GRASP-Pro),
+by accelerated proximal gradient from the time average and the changes of the low-resolution series, the two
+proximal maps one after the other; the normal operator acts in the subspace and costs as many FFTs as there
+are components, not frames. Feng et al. (GRASP-Pro),
 doi:10.1002/mrm.28082; Tamir et al., doi:10.1002/mrm.26102. The spatial term is ours: without it, what all
 frames together leave undersampled is regularised by stopping early only.
 """
@@ -21,6 +22,7 @@ from pydantic import Field
 
 from python_recon.config import Section
 from python_recon.data import CoilMaps, KSpace
+from python_recon.fields.resampling import resample_images
 from python_recon.methods.grasp import minimise_variation
 from python_recon.methods.registry import Method, Reconstruction
 from python_recon.methods.sense_problem import SenseProblem, time_average
@@ -34,17 +36,19 @@ from python_recon.solvers.fista import accelerated_proximal_gradient
 class SubspaceOptions(Section):
     """Options of ``subspace``."""
 
-    components: int = Field(8, ge=1)
+    components: int = Field(6, ge=1)
     """Dimension of the temporal subspace."""
-    iterations: int = Field(12, ge=1)
+    iterations: int = Field(16, ge=1)
     """Gradient steps."""
-    regularisation: float = Field(2.0, ge=0)
+    regularisation: float = Field(1.0, ge=0)
     """lambda in units of the noise of the data term's gradient."""
     spatial_regularisation: float = Field(0.5, ge=0)
     """mu in the same units, for as many spokes in the whole scan as Nyquist demands; it rises as they get
     fewer."""
     training_matrix: int = Field(40, ge=16)
     """Matrix of the low-resolution series that gives the basis."""
+    training_iterations: int = Field(24, ge=1)
+    """Gradient steps of that series."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +76,10 @@ def run(kspace: KSpace, maps: CoilMaps, options: SubspaceOptions, budget: Budget
 
 def solve(kspace: KSpace, maps: CoilMaps, options: SubspaceOptions, budget: Budget) -> LowRank:
     """Basis and component images."""
-    basis = temporal_basis(kspace, maps, options, budget)
+    low = low_resolution_series(kspace, maps, options, budget)
+    basis = leading_components(low, options.components)
     problem = SenseProblem.from_kspace(kspace, maps)
-    average = time_average(kspace, maps)
+    start = time_average(kspace, maps) + _changes(low, kspace.matrix)
     in_time = TotalVariation(neighbour_differences(kspace.n_frames).to(basis.device) @ basis)
     in_space = SpatialVariation()
     weight = options.regularisation * problem.noise
@@ -88,7 +93,7 @@ def solve(kspace: KSpace, maps: CoilMaps, options: SubspaceOptions, budget: Budg
         SubspaceGram(problem.kernels, problem.maps, basis),
         torch.einsum("fk,fyx->kyx", basis.to(problem.right_side.dtype), problem.right_side),
         prox,
-        torch.einsum("fk,yx->kyx", basis.to(average.dtype), average),
+        torch.einsum("fk,fyx->kyx", basis.to(start.dtype), start),
         1 / SenseGram(problem.kernels, problem.maps).norm(),
         steps.planned,
         steps.is_last,
@@ -104,14 +109,30 @@ def undersampling(kspace: KSpace) -> torch.Tensor:
 
 def temporal_basis(kspace: KSpace, maps: CoilMaps, options: SubspaceOptions, budget: Budget) -> torch.Tensor:
     """Orthonormal real basis (frame, component) from a low-resolution series of the same data."""
-    n_components = min(options.components, kspace.n_frames)
+    return leading_components(low_resolution_series(kspace, maps, options, budget), options.components)
+
+
+def low_resolution_series(
+    kspace: KSpace, maps: CoilMaps, options: SubspaceOptions, budget: Budget
+) -> torch.Tensor:
+    """(frame, y, x) of the training matrix, by temporal total variation."""
     low, low_maps = _at_low_resolution(kspace, maps, options.training_matrix)
-    steps = Steps(budget, "temporal basis", options.iterations)
+    steps = Steps(budget, "temporal basis", options.training_iterations)
     differences = neighbour_differences(kspace.n_frames).to(kspace.data.device)
-    series = minimise_variation(low, low_maps, differences, options.regularisation, steps)
+    return minimise_variation(low, low_maps, differences, options.regularisation, steps)
+
+
+def leading_components(series: torch.Tensor, count: int) -> torch.Tensor:
+    """The leading temporal singular vectors (frame, component) of a series, at most one a frame."""
     curves = torch.view_as_real(series).flatten(1)
     vectors = torch.linalg.eigh(curves @ curves.T).eigenvectors
-    return vectors.flip(1)[:, :n_components].contiguous()
+    return vectors.flip(1)[:, : min(count, len(series))].contiguous()
+
+
+def _changes(low: torch.Tensor, matrix: tuple[int, int]) -> torch.Tensor:
+    """What a low-resolution series does about its mean, on the full matrix and in its unit."""
+    unit = math.sqrt(low.shape[-2] * low.shape[-1] / (matrix[0] * matrix[1]))
+    return unit * resample_images(low - low.mean(0), matrix)
 
 
 def _at_low_resolution(kspace: KSpace, maps: CoilMaps, matrix: int) -> tuple[KSpace, CoilMaps]:
