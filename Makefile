@@ -13,7 +13,7 @@ SCAN := $(if $(INPUT),$(INPUT),$(OUT)/scan.h5)
 PREVIEW_CONFIG ?= radial_preview.xml
 STRONG_CONFIG ?= radial_grasp.xml
 EVALUATION := evaluation
-METHODS ?= gridding,cg_sense,grasp,xd_grasp,subspace
+METHODS ?= gridding,cg_sense,grasp,xd_grasp,subspace,nik,pisco
 
 .PHONY: demo evaluate test lint bench clean
 .DELETE_ON_ERROR:

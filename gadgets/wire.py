@@ -190,9 +190,14 @@ class Prefetch:
     """The items of a wire, received by a thread of their own into memory.
 
     A host must never wait for a method that computes: its own queues would grow. Use as a context; the
-    thread starts with the first item that is asked for, at the end the rest of the stream is received and
-    dropped, and the thread is gone.
+    thread starts with the first item that is asked for, or before with :meth:`start`. At the end the rest of
+    the stream is received and dropped, and the thread is gone.
     """
+
+    n_received: int = 0
+    """Items so far, taken by the consumer or not."""
+    ended_at: float | None = None
+    """When the stream ended, well or not, by the monotonic clock; None while more may come."""
 
     def __init__(self, wire: Wire, drain_seconds: float = DRAIN_SECONDS) -> None:
         self._wire = wire
@@ -200,6 +205,7 @@ class Prefetch:
         self._arrived: queue.SimpleQueue[Item | BaseException | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._receive, name="wire reader", daemon=True)
         self._ended = False
+        self._failure: Exception | None = None
 
     def __enter__(self) -> Prefetch:
         return self
@@ -207,15 +213,17 @@ class Prefetch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._start()
-        self._drain(time.monotonic() + self._drain_seconds)
+        if not self._ended:
+            self.start()
+            self._drain(time.monotonic() + self._drain_seconds)
         if not self._ended:
             self._wire.abort()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
 
     def __iter__(self) -> Iterator[Item]:
         """The items in order; a failure of the stream is raised after what came before it."""
-        self._start()
+        self.start()
         while not self._ended:
             arrived = self._arrived.get()
             if arrived is None or isinstance(arrived, BaseException):
@@ -225,17 +233,29 @@ class Prefetch:
             if arrived is not None:
                 yield arrived
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Begin to receive, unless that has begun."""
         if self._thread.ident is None:
             self._thread.start()
+
+    def give_up(self) -> None:
+        """Receive nothing: the stream broke off, or is out of step, before its first item."""
+        self._ended = True
+
+    def raise_failure(self) -> None:
+        """Raise what broke the stream off, if anything did, ahead of the items that came before it."""
+        if self._failure is not None:
+            raise self._failure
 
     def _receive(self) -> None:
         try:
             for item in self._wire:
+                self.n_received += 1
                 self._arrived.put(item)
-            self._arrived.put(None)
         except Exception as error:  # whatever it is, the consumer must hear of it
-            self._arrived.put(error)
+            self._failure = error
+        self.ended_at = time.monotonic()
+        self._arrived.put(self._failure)
 
     def _drain(self, deadline: float) -> None:
         while not self._ended:

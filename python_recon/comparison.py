@@ -20,14 +20,13 @@ from python_recon.coil_maps import estimate
 from python_recon.config import Config
 from python_recon.data import CoilMaps, ImageSeries, KSpace
 from python_recon.errors import DataError, ReconError, ShapeError
-from python_recon.evaluation.progress import part_of
 from python_recon.evaluation.scoring import Normalisation, truth_scores
 from python_recon.evaluation.splitting import split
 from python_recon.held_out import prediction_error, spoke_numbers
 from python_recon.methods.registry import resolve
 from python_recon.metrics import match_scale
 from python_recon.outputs.series import liveliest_point
-from python_recon.schedule import Budget, ProgressReport, silent
+from python_recon.schedule import Budget, ProgressReport, part_of, silent
 from python_recon.usage import Usage, measure
 
 Score: TypeAlias = Callable[[np.ndarray], Mapping[str, float]]

@@ -16,6 +16,17 @@ def silent(_stage: str, _done: float) -> None:
     """Report nothing."""
 
 
+def part_of(report: ProgressReport, index: int, total: int, label: str = "") -> ProgressReport:
+    """A report for part ``index`` of ``total`` equal ones, which puts ``label`` before every stage."""
+
+    def inner(stage: str, done: float) -> None:
+        # A method may call its only stage by its own name.
+        words = dict.fromkeys(word for word in (label, stage) if word)
+        report(", ".join(words), (index + min(done, 1.0)) / total)
+
+    return inner
+
+
 @dataclass(frozen=True)
 class Budget:
     """How long a method may take, whom it tells how far it is, and what it may start from."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from gadgets.cli import comparing, configuration, files, installation, replaying
+from gadgets.cli import comparing, configuration, files, installation, rendering, replaying, serving
 from gadgets.cli.console import ConsoleHandler, errors, output
 from python_recon.errors import ReconError
 
@@ -38,8 +38,10 @@ app = typer.Typer(
 for _command in (
     files.simulate,
     replaying.replay,
+    rendering.render,
     files.info,
     comparing.compare,
+    serving.serve,
     installation.methods,
     installation.doctor,
 ):

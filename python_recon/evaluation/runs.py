@@ -11,10 +11,9 @@ import numpy as np
 from python_recon.comparison import Comparison, compare
 from python_recon.config import Config
 from python_recon.data import KSpace
-from python_recon.evaluation.progress import part_of
 from python_recon.evaluation.scoring import Normalisation
 from python_recon.evaluation.splitting import spoke_masks
-from python_recon.schedule import ProgressReport, silent
+from python_recon.schedule import ProgressReport, silent, part_of
 
 Loader: TypeAlias = Callable[[ProgressReport], tuple[KSpace, np.ndarray | None]]
 """Gives the k-space of one slice, as ``comparison.compare`` takes it, and its truth, if there is one."""

@@ -16,7 +16,7 @@ from python_recon.fields.field import CoilwiseField, KSpaceField, SeparableField
 from python_recon.fields.hash_grid import HashGrid
 from python_recon.fields.mlp import Mlp
 from python_recon.fields.siren import Siren
-from python_recon.fields.time_axis import SplineBasis, TemporalHarmonics
+from python_recon.fields.time_axis import AxisKind, SplineBasis, TemporalHarmonics, harmonics_of
 
 
 class FieldOptions(Section):
@@ -73,7 +73,7 @@ def build_field(
     options: FieldOptions,
     n_coils: int,
     device: torch.device,
-    is_periodic: bool,
+    axis_kind: AxisKind,
     learned_basis: Callable[[], SplineBasis],
     seed: int,
 ) -> KSpaceField:
@@ -83,8 +83,8 @@ def build_field(
     ----------
     options
         Kind and size.
-    is_periodic
-        Whether t is a phase.
+    axis_kind
+        What t is.
     learned_basis
         Gives the temporal functions learned from the scan; called only where they are needed.
     seed
@@ -98,7 +98,7 @@ def build_field(
     if options.encoding == "hash" and options.field != "separable":
         raise ConfigError(f"options.encoding hash goes with field separable, not with {options.field!r}")
     generator = torch.Generator().manual_seed(seed)
-    kind: Literal["plain", "periodic"] = "periodic" if is_periodic or options.wraps else "plain"
+    kind: Literal["plain", "periodic"] = "periodic" if options.wraps else harmonics_of(axis_kind)
     harmonics = TemporalHarmonics(kind, max(options.harmonics, 1))
     n_frequencies = options.n_features // 2
 
@@ -120,7 +120,7 @@ def build_field(
             if options.encoding == "hash"
             else FourierFeatures.from_normal(n_frequencies, options.sigma, generator)
         )
-        is_learned = options.harmonics == 0 and not is_periodic
+        is_learned = options.harmonics == 0 and axis_kind == "plain"
         temporal = learned_basis() if is_learned else _WithConstant(harmonics)
         net = SeparableField(features, temporal, temporal.n_functions, n_coils, network)
     return net.to(device)

@@ -235,7 +235,7 @@ def _net(configuration: _Configuration, tensors: Mapping[str, torch.Tensor], pat
         options,
         configuration.n_coils,
         torch.device("cpu"),
-        configuration.axis.kind == "periodic",
+        configuration.axis.kind,
         lambda: _spline("net.temporal.", tensors, path),
         seed=0,
     )

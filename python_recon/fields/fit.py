@@ -17,6 +17,7 @@ from python_recon.errors import BackendError
 from python_recon.fields.field import KSpaceField
 from python_recon.fields.judge import Judge
 from python_recon.fields.samples import Samples
+from python_recon.fields.tracking import Track, untracked
 from python_recon.losses import hdr
 from python_recon.schedule import Budget
 
@@ -81,6 +82,7 @@ def fit(
     offset: torch.Tensor | None = None,
     consistency: Consistency | None = None,
     forward: Forward | None = None,
+    track: Track = untracked,
 ) -> FitReport:
     """Fit a field; its parameters end as the best that the judge saw, or the last ones without a judge.
 
@@ -98,13 +100,15 @@ def fit(
         (point, coil) of the samples, added to the field; None: zero.
     forward
         What predicts the samples, where it is not the field itself.
+    track
+        Is told the figures of every judgement.
 
     Raises
     ------
     BackendError
         If the fit diverged before there was a finite field.
     """
-    run = _Run(net, samples, plan, budget, generator, judge, offset, consistency, forward or net)
+    run = _Run(net, samples, plan, budget, generator, judge, offset, consistency, forward or net, track)
     with torch.enable_grad():
         run.loop()
     return run.finish()
@@ -123,6 +127,7 @@ class _Run:
     offset: torch.Tensor | None
     consistency: Consistency | None
     forward: Forward
+    track: Track
     report: FitReport = field(default_factory=FitReport)
     best: dict[str, torch.Tensor] | None = None
     least: float = math.inf
@@ -221,6 +226,8 @@ class _Run:
             self.least, self.best = error, copy.deepcopy(self.net.state_dict())
             report.best_step, self.last_better = report.steps, len(report.losses)
             report.share = share if self.judge is not None else 1.0
+        figures = {"loss": loss, "share": report.share} | ({"held-out error": error} if self.judge else {})
+        self.track(report.steps, figures)
         said = f"fit, loss {loss:.3g}" + (f", held-out error {error:.4f}" if self.judge else "")
         self.budget.report(said, done)
 

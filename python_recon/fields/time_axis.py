@@ -14,6 +14,7 @@ from torch import nn
 from python_recon.errors import DataError
 
 Kind = Literal["plain", "periodic"]
+AxisKind = Literal["plain", "periodic", "navigator"]
 
 _RESPIRATORY_SPAN = 0.5
 """Half a turn: {cos, sin}(2 pi r) tell the two ends of the breath apart."""
@@ -27,16 +28,19 @@ class TimeAxis:
     """Where the time of a spoke lies on a field's time coordinate t.
 
     ``plain`` is scan time: ``t = (time - start_s) / duration_s``, no wrap. ``periodic`` is the cardiac phase:
-    linear between one R wave and the next, then from 0 again.
+    linear between one R wave and the next, then from 0 again. ``navigator`` is the position of the breath,
+    linear between the moments at which it is known.
     """
 
-    kind: Kind
+    kind: AxisKind
     start_s: float
     """Start of the scan, or an R wave."""
     duration_s: float
     """Length of the scan, or of a beat wherever ``r_waves_s`` does not tell."""
     r_waves_s: tuple[float, ...] = ()
     """All R waves from ``start_s`` on, rising, where beats differ in length; periodic only."""
+    positions: tuple[tuple[float, float], ...] = ()
+    """Times in s, rising, and positions 0..1 of the navigator; navigator only."""
 
     def __post_init__(self) -> None:
         if not 0 < self.duration_s < math.inf or not math.isfinite(self.start_s):
@@ -82,13 +86,22 @@ class TimeAxis:
         r_waves = np.interp(np.arange(number[-1] + 1), number, seen)
         return cls("periodic", float(r_waves[0]), float(np.median(np.diff(r_waves))), tuple(r_waves.tolist()))
 
+    @classmethod
+    def from_navigator(cls, times_s: ArrayLike, positions: ArrayLike) -> TimeAxis:
+        """Axis of a navigator's positions, 0..1, at the times of the spokes (both any shape)."""
+        times = np.asarray(times_s, dtype=np.float64).ravel()
+        order = np.argsort(times, kind="stable")
+        known = np.stack([times, np.asarray(positions, dtype=np.float64).ravel()], -1)[order]
+        axis = cls.from_times(times)
+        return cls("navigator", axis.start_s, axis.duration_s, positions=tuple(map(tuple, known.tolist())))
+
     def of(self, times_s: ArrayLike) -> np.ndarray:
         """The coordinate of times in seconds: the same shape, float32 in 0..1.
 
         Raises
         ------
         DataError
-            If a plain time lies outside the scan, or any is not finite.
+            If a time lies outside the scan, unless the axis is periodic, or any is not finite.
         """
         times = np.asarray(times_s, dtype=np.float64)
         if not np.isfinite(times).all():
@@ -101,6 +114,9 @@ class TimeAxis:
                 f"times from {times.min():g} s to {times.max():g} s are asked for, but the scan covers "
                 f"{self.start_s:g} s to {self.start_s + self.duration_s:g} s: ask for times within it"
             )
+        if self.kind == "navigator":
+            known = np.array(self.positions)
+            t = np.interp(times, known[:, 0], known[:, 1])
         return np.clip(t, 0, 1).astype(np.float32)  # type: ignore[no-any-return]
 
     def features(
@@ -117,7 +133,7 @@ class TimeAxis:
             If a coordinate lies outside 0..1, or a respiratory one outside 0..0.5.
         """
         _check_range("time", t, 1.0)
-        of_time: torch.Tensor = TemporalHarmonics(self.kind, n_harmonics).to(t.device)(t)
+        of_time: torch.Tensor = TemporalHarmonics(harmonics_of(self.kind), n_harmonics).to(t.device)(t)
         if respiration is None:
             return of_time
         _check_range("respiratory", respiration, _RESPIRATORY_SPAN)
@@ -155,6 +171,11 @@ class TemporalHarmonics(nn.Module):
         """(...,) -> (..., function)."""
         phase = t[..., None] * self.rates
         return torch.cat([phase.cos(), phase.sin()], -1) if self.kind == "periodic" else phase.cos()
+
+
+def harmonics_of(kind: AxisKind) -> Kind:
+    """Which harmonics go with an axis: the ends of a breath are not neighbours."""
+    return "periodic" if kind == "periodic" else "plain"
 
 
 def respiratory_coordinate(navigator: np.ndarray, times_s: np.ndarray) -> np.ndarray:

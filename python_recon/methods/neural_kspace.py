@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
+from python_recon.acquisition.gating import respiratory_position
 from python_recon.data import CoilMaps, KSpace
 from python_recon.errors import ConfigError, DataError
 from python_recon.fields.building import FieldOptions, build_field
@@ -35,6 +36,7 @@ from python_recon.fields.judge import Judge
 from python_recon.fields.low_rank import LowRankStart
 from python_recon.fields.samples import FEWEST_SPOKES, Samples, frame_times, split_spokes, spoke_times
 from python_recon.fields.time_axis import SplineBasis, TimeAxis
+from python_recon.fields.tracking import tensorboard, untracked
 from python_recon.fields.warm_start import resume, take_over
 from python_recon.held_out import own_spokes
 from python_recon.methods.registry import Method, Reconstruction
@@ -48,8 +50,9 @@ _log = logging.getLogger(__name__)
 class FitOptions(FieldOptions):
     """Options that all neural k-space methods share."""
 
-    time: Literal["scan", "cardiac"] = "scan"
-    """The field's time: of the scan, or between R waves (periodic; needs R-wave stamps)."""
+    time: Literal["scan", "cardiac", "breathing"] = "scan"
+    """The field's time: of the scan; between R waves (periodic; needs R-wave stamps); or the position of the
+    breath (self-gated)."""
     steps: int = Field(600, ge=1)
     """Most steps of the optimiser."""
     batch: int = Field(2048, ge=1)
@@ -71,6 +74,8 @@ class FitOptions(FieldOptions):
     are added to its name. Empty: none."""
     resume: str = Field("", pattern=r"^$|\.safetensors$")
     """Checkpoint of the same scan to go on from, its name completed in the same way. Empty: none."""
+    tensorboard: str = ""
+    """Folder for the figures of the fit, which TensorBoard shows (an extra). Empty: none."""
 
 
 class NeuralKSpaceOptions(FitOptions):
@@ -135,7 +140,7 @@ class Problem:
 
     def temporal(self, basis: torch.Tensor) -> SplineBasis:
         """A basis (frame, component) as functions of the field's time, of unit mean square."""
-        if self.axis.kind == "periodic":
+        if self.axis.kind != "plain":
             raise ConfigError(
                 "a basis learned from the frames needs options.time scan, or options.start none"
             )
@@ -184,6 +189,7 @@ def run(kspace: KSpace, maps: CoilMaps, options: NeuralKSpaceOptions, budget: Bu
         judge=_judge(problem, start),
         offset=None if start is None else start.signal(problem.samples.k, problem.samples.t),
         consistency=consistency,
+        track=tensorboard(options.tensorboard) if options.tensorboard else untracked,
     )
     if start is not None and budget.left_s > again_s / 2:
         start = low_rank_start(problem, kspace, budget)  # with the held-out spokes
@@ -217,7 +223,7 @@ def new_field(problem: Problem, options: FitOptions, budget: Budget) -> KSpaceFi
         options,
         problem.kspace.n_coils,
         problem.samples.k.device,
-        problem.axis.kind == "periodic",
+        problem.axis.kind,
         learned_basis,
         options.seed,
     )
@@ -230,12 +236,18 @@ def new_field(problem: Problem, options: FitOptions, budget: Budget) -> KSpaceFi
 
 
 def time_axis(kspace: KSpace, kind: str) -> TimeAxis:
-    """Time coordinate of a field; raises DataError for cardiac time without R waves."""
+    """Time coordinate of a field; raises DataError where the scan does not tell it."""
     if kind == "cardiac":
         if kspace.physiology_s is None:
             raise DataError("there are no R-wave stamps: set options.time to scan")
         return TimeAxis.from_physiology(frame_times(kspace), kspace.physiology_s[:, 0])
-    times = spoke_times(kspace)[own_spokes(kspace)]  # padding has no time
+    own = own_spokes(kspace)  # padding has no time
+    times = spoke_times(kspace)[own]
+    if kind == "breathing":
+        position = respiratory_position(kspace.to_numpy())
+        if position is None:
+            raise DataError("the scan is too short to tell the breath (10 s): set options.time to scan")
+        return TimeAxis.from_navigator(times, position[own])
     if np.ptp(times) == 0:
         return TimeAxis("plain", float(times.min()), 1.0)
     return TimeAxis.from_times(times)

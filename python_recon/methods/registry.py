@@ -55,6 +55,10 @@ _BUILT_IN = {
     "xd_grasp": "python_recon.methods.xd_grasp:METHOD",
     "subspace": "python_recon.methods.subspace:METHOD",
     "neural_kspace": "python_recon.methods.neural_kspace:METHOD",
+    "iconik": "python_recon.methods.iconik:METHOD",
+    "subspace_inr": "python_recon.methods.subspace_inr:METHOD",
+    "st_inr": "python_recon.methods.st_inr:METHOD",
+    "st_inr_paper": "python_recon.methods.st_inr_paper:METHOD",
 }
 
 

@@ -13,6 +13,14 @@ NAMES = sorted(path.stem for path in FOLDER.glob("*.xml"))
 HERE = [name for name in NAMES if "<gadget>" not in (FOLDER / f"{name}.xml").read_text()]
 N_NOISE, N_SPOKES, N_FRAMES = 32, 21, 3
 
+SMALL = {"n_features": 256, "width": 128, "layers": 2, "sigma": 3.0, "batch": 1024, "steps": 200}
+SETTINGS = {
+    "radial_nik": SMALL,
+    "radial_pisco": {**SMALL, "steps": 20},
+    "radial_iconik": {**SMALL, "calibration_steps": 80, "refinement_steps": 10},
+}
+"""Neural fits of a size that suits the scan, and of few steps."""
+
 
 @pytest.fixture(scope="session")
 def truth(scan):
@@ -23,7 +31,8 @@ def truth(scan):
 
 @pytest.mark.parametrize("name", HERE)
 def test_images_show_the_object(scan, replay, truth, likeness, name):
-    done = replay(scan, name)
+    settings = {f"options.{key}": value for key, value in SETTINGS.get(name, {}).items()}
+    done = replay(scan, name, **settings)
     assert done.warnings == ""
     assert set(done.images) == ({1} if name == "radial_preview" else {1, 2})
     for index, images in done.images.items():

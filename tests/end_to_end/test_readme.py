@@ -17,6 +17,8 @@ from gadgets.slices import read_slice
 from python_recon.chain import prepare_slice
 from python_recon.config import load_config, load_preset, preset_names
 from python_recon.methods import gridding
+from python_recon.methods.iconik import IconikOptions
+from python_recon.methods.neural_kspace import FitOptions, NeuralKSpaceOptions
 from python_recon.methods.registry import load_method
 from python_recon.schedule import Budget
 
@@ -81,9 +83,23 @@ def test_the_methods_are_those_of_the_code(name):
     _, _, _, options, _, reference, _ = (cell.strip() for cell in row.split("|"))
     preset = load_preset(name)
     fields = load_method(preset.implementation).options.model_fields
-    values = {key: field.default for key, field in fields.items()} | preset.config.get("options", {})
-    assert options == (", ".join(f"`{key}` {json.dumps(value)}" for key, value in values.items()) or "none")
+    values, none = dict(preset.config.get("options", {})), "none of its own"
+    if not issubclass(load_method(preset.implementation).options, FitOptions):
+        values, none = {key: field.default for key, field in fields.items()} | values, "none"
+    assert options == (", ".join(f"`{key}` {json.dumps(value)}" for key, value in values.items()) or none)
     assert reference == preset.reference
+
+
+def test_the_options_of_the_fits_are_those_of_the_code():
+    marked = re.search(r"<!-- options of the fits -->\n(.*)<!-- end of options -->", README, re.DOTALL)
+    assert marked
+    rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in marked[1].splitlines()[2:]]
+    fields = NeuralKSpaceOptions.model_fields | IconikOptions.model_fields
+    expected = {
+        f"`{key}`": [f"`{json.dumps(field.default)}`", " ".join(field.description.split())]
+        for key, field in fields.items()
+    }
+    assert {option: [default, meaning] for option, _, default, meaning in rows} == expected
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs_xml").glob("*.xml")), ids=lambda path: path.stem)

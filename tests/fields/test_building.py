@@ -18,9 +18,9 @@ def spline():
     return SplineBasis(np.random.default_rng(1).normal(size=(5, 2)), np.linspace(0, 1, 5))
 
 
-def build(is_periodic=False, seed=0, n_coils=3, **options):
+def build(kind="plain", seed=0, n_coils=3, **options):
     chosen = FieldOptions(**{**SMALL, **options})
-    return build_field(chosen, n_coils, torch.device("cpu"), is_periodic, spline, seed)
+    return build_field(chosen, n_coils, torch.device("cpu"), kind, spline, seed)
 
 
 def values_of(net, t, n_points=9):
@@ -44,13 +44,13 @@ def test_same_seed_same_field(kind):
 
 def test_the_temporal_basis_is_learned_only_where_it_is_needed():
     assert isinstance(build().temporal, SplineBasis)
-    for options in ({"harmonics": 2}, {"field": "stiff"}, {"field": "coilwise"}, {"is_periodic": True}):
+    for options in ({"harmonics": 2}, {"field": "stiff"}, {"field": "coilwise"}, {"kind": "periodic"}):
         assert not any(isinstance(module, SplineBasis) for module in build(**options).modules())
 
 
 @pytest.mark.parametrize("kind", ["separable", "stiff"])
 @pytest.mark.parametrize(
-    ("options", "is_closed"), [({"is_periodic": True}, True), ({"wraps": True}, True), ({}, False)]
+    ("options", "is_closed"), [({"kind": "periodic"}, True), ({"wraps": True}, True), ({}, False)]
 )
 def test_first_and_last_moment_are_equal_only_where_time_wraps(kind, options, is_closed):
     first, last = values_of(build(field=kind, harmonics=2, **options), [0.0, 1.0])

@@ -45,7 +45,7 @@ def kspace():
 def make(field="separable", has_start=True, is_periodic=False, **options):
     """A field, its options, and where it is from."""
     chosen = FieldOptions(field=field, n_features=16, width=8, layers=2, output_std=1.0, **options)
-    net = build_field(chosen, N_COILS, torch.device("cpu"), is_periodic, spline, 3)
+    net = build_field(chosen, N_COILS, torch.device("cpu"), "periodic" if is_periodic else "plain", spline, 3)
     maps = smooth_maps(N_COILS, MATRIX)
     start = LowRankStart(torch.as_tensor(complex_noise((2, *MATRIX), 3)), maps, spline(1))
     r_waves = (36_000.0, 36_000.04, 36_000.09) if is_periodic else ()
@@ -87,7 +87,7 @@ def test_fields_with_harmonics_too(path, options):
 
 def test_a_basis_of_one_frame(path):
     fitted, options, origin = make(has_start=False)
-    one = build_field(options, N_COILS, torch.device("cpu"), False, lambda: spline(0, 1, 1), 3)
+    one = build_field(options, N_COILS, torch.device("cpu"), "plain", lambda: spline(0, 1, 1), 3)
     save(replace(fitted, net=one), path, "neural_kspace", options, origin)
     assert torch.equal(images_of(load(path).fitted), images_of(replace(fitted, net=one)))
 

@@ -254,3 +254,10 @@ def test_functions_of_time_compile_whole():
 
     both, t = Both(), torch.rand(9, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(torch.compile(both, fullgraph=True, backend="aot_eager")(t), both(t))
+
+
+def test_navigator_axis_is_linear_between_the_spokes():
+    axis = TimeAxis.from_navigator([[3.0, 1.0], [2.0, 4.0]], [[0.5, 0.0], [1.0, 0.25]])
+    np.testing.assert_allclose(axis.of([1.0, 1.5, 2.0, 2.5, 4.0]), [0, 0.5, 1, 0.75, 0.25], rtol=1e-6)
+    with pytest.raises(DataError, match="the scan covers"):
+        axis.of([4.5])

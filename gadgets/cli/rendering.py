@@ -1,0 +1,162 @@
+"""``render``: images of a field that was fitted before, at any frame rate and matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import typer
+
+from gadgets.cli.console import errors, progress
+from python_recon.config import Config, OutputConfig
+from python_recon.data import Geometry, ImageSeries, Scan
+from python_recon.errors import ConfigError
+
+if TYPE_CHECKING:
+    from python_recon.fields.checkpoint import Checkpoint
+
+_GROUP = "dataset"
+
+
+def render(
+    path: Annotated[
+        Path, typer.Argument(metavar="FIELD", help="Checkpoint, as options.checkpoint of a fit names it.")
+    ],
+    out: Annotated[Path, typer.Option("--output", "-o", help="ISMRMRD file for the images.")],
+    frames: Annotated[
+        int | None, typer.Option(min=1, help="Frames, evenly spaced; by default those of the scan.")
+    ] = None,
+    matrix: Annotated[
+        int | None, typer.Option(min=16, help="Pixels along the longer side; by default those of the scan.")
+    ] = None,
+    start: Annotated[
+        float | None,
+        typer.Option("--from", help="Start, in seconds after the first spoke; of a beat, after R."),
+    ] = None,
+    end: Annotated[float | None, typer.Option("--to", help="End, in the same seconds.")] = None,
+    preview: Annotated[Path | None, typer.Option("--preview", help="Folder for PNG and GIF files.")] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the output where it exists.")
+    ] = False,
+) -> None:
+    """Render a saved field at any frame rate and matrix, without fitting again.
+
+    The field of view stays that of the scan. Frames stand for equal intervals and show the middle of each.
+    Where the scan had no time stamps, --from and --to count its frames.
+    """
+    from gadgets.series import read_series
+    from python_recon.device import set_up
+    from python_recon.fields.checkpoint import load
+    from python_recon.outputs.preview import write_previews
+
+    if out.resolve() == path.resolve():
+        raise ConfigError(f"the output {out} would replace the field; choose another name")
+    checkpoint = load(path, set_up(Config()))
+    times = frame_times(checkpoint, frames, start, end)
+    size = image_size(checkpoint, matrix)
+    _write(checkpoint, times, size, out, overwrite)
+    if preview is not None:
+        write_previews(list(read_series(out, _GROUP)), preview)
+    places = ", ".join(str(place) for place in (out, preview) if place is not None)
+    text = f"{len(times)} images of {size[1]} x {size[0]} -> {places}"
+    errors.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def frame_times(
+    checkpoint: Checkpoint, n_frames: int | None, start: float | None, end: float | None
+) -> np.ndarray:
+    """Times (frame,) to render, on the clock of the scan.
+
+    Without any wish these are the frames of the scan; with a start or an end alone, its frame rate is kept.
+
+    Raises
+    ------
+    ConfigError
+        If start and end are not within the scan, one after the other.
+    """
+    axis, known = checkpoint.fitted.axis, np.array(checkpoint.origin.frame_times)
+    if n_frames is None and start is None and end is None:
+        return known
+    first, last = 0.0 if start is None else start, axis.duration_s if end is None else end
+    is_within = axis.kind == "periodic" or (first >= 0 and last <= axis.duration_s * (1 + 1e-6))
+    if not (first < last and is_within):
+        unit = "s" if checkpoint.origin.has_clock else "frames"
+        raise ConfigError(
+            f"--from {first:g} --to {last:g}: expected an interval within the 0 to "
+            f"{axis.duration_s:.6g} {unit} of the scan"
+        )
+    if n_frames is None:
+        interval = np.median(np.diff(known)) if len(known) > 1 else last - first
+        n_frames = max(1, round((last - first) / float(interval)))
+    middles: np.ndarray = axis.start_s + first + (np.arange(n_frames) + 0.5) * ((last - first) / n_frames)
+    return middles
+
+
+def image_size(checkpoint: Checkpoint, pixels: int | None) -> tuple[int, int]:
+    """Matrix (y, x) of the images: the scan's, or one of its shape, the shorter side rounded to even."""
+    native = checkpoint.origin.image_matrix
+    if pixels is None:
+        return native
+    longer = max(native)
+    rows, columns = (pixels if n == longer else max(2 * round(pixels * n / longer / 2), 2) for n in native)
+    return rows, columns
+
+
+def _write(
+    checkpoint: Checkpoint, times: np.ndarray, size: tuple[int, int], out: Path, overwrite: bool
+) -> None:
+    """The images, written as they are rendered."""
+    from gadgets.images import ImageState, images_from
+    from gadgets.mrd_file import ImageFile
+
+    extent, state = checkpoint.origin.geometry.field_of_view_mm, ImageState()
+    scan = Scan(size, size, field_of_view_mm=extent, encoded_field_of_view_mm=extent)
+    with progress() as report, ImageFile(out, overwrite) as file:
+        for series in rendered(checkpoint, times, size):
+            for image in images_from(series, scan, OutputConfig(), state):
+                file.append(_GROUP, image)
+            report("rendering", file.n_images / len(times))
+        file.commit()
+    state.log_clipping()
+
+
+def rendered(checkpoint: Checkpoint, times: np.ndarray, size: tuple[int, int]) -> Iterator[ImageSeries]:
+    """Images at times (frame,) of a matrix (y, x), some frames at a time."""
+    from python_recon.acquisition.extent import narrow
+    from python_recon.chain import FINAL_SERIES
+
+    fitted, origin = checkpoint.fitted, checkpoint.origin
+    rows, columns = (
+        round(n * wide / native)
+        for n, wide, native in zip(size, fitted.matrix, origin.image_matrix, strict=True)
+    )
+    geometry, n_done = _geometry(checkpoint, size, (rows, columns)), 0
+    for images in fitted.render(times, (rows, columns)):
+        yield ImageSeries(
+            narrow(images.cpu().numpy(), size),
+            checkpoint.method,
+            FINAL_SERIES,
+            geometry=geometry,
+            counters=origin.counters,
+            times_s=times[n_done : n_done + len(images)] if origin.has_clock else None,
+            first_frame=n_done,
+            measurement_id=origin.measurement_id,
+        )
+        n_done += len(images)
+
+
+def _geometry(checkpoint: Checkpoint, size: tuple[int, int], wide: tuple[int, int]) -> Geometry:
+    """The scan's geometry with the extent that the images have.
+
+    That is the scan's, but for the rounding of the wider matrix, which changes the pixels a little.
+    """
+    geometry, native = checkpoint.origin.geometry, checkpoint.origin.image_matrix
+    y, x = (
+        (n * field) / (old * rounded)
+        for n, field, old, rounded in zip(size, checkpoint.fitted.matrix, native, wide, strict=True)
+    )
+    extent = geometry.field_of_view_mm
+    return replace(geometry, field_of_view_mm=(extent[0] * x, extent[1] * y, extent[2]))

@@ -1,0 +1,86 @@
+"""``serve``: the warm daemon."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from gadgets.serve.daemon import Daemon
+
+
+def serve(
+    host: Annotated[
+        list[str] | None, typer.Option("--host", help="Address to listen on; repeatable (loopback only).")
+    ] = None,
+    gadgetron_port: Annotated[
+        int, typer.Option("--connect-port", min=0, max=65535, help="Port for <connect>; 0: none.")
+    ] = 18000,
+    mrd_port: Annotated[
+        int, typer.Option("--port", "-p", min=0, max=65535, help="Port for MRD clients; 0: none.")
+    ] = 9002,
+    health_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of /healthz, /readyz, /metrics on loopback; 0: none.")
+    ] = 9003,
+    allow: Annotated[
+        list[str] | None, typer.Option(help="Address or network of peers that are served; repeatable (all).")
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs", "-j", min=1, help="Scans that compute at a time (CUDA: 1, else half the cores)."
+        ),
+    ] = None,
+    max_scans: Annotated[
+        int, typer.Option(min=1, help="Scans in progress, waiting ones included; more are refused.")
+    ] = 32,
+    max_idle: Annotated[
+        float, typer.Option(min=0.1, help="Seconds until a client has to say what it wants.")
+    ] = 60.0,
+    grace: Annotated[
+        float, typer.Option(min=0.1, help="Seconds beyond max_recon_seconds until a scan is ended by force.")
+    ] = 30.0,
+) -> None:
+    """Stay warm and serve scans: Gadgetron's <connect> nodes and direct MRD clients.
+
+    SIGTERM or Ctrl-C lets the scans in progress finish; a second Ctrl-C ends them.
+    """
+    from gadgets.serve import logs
+    from gadgets.serve.daemon import Daemon, Options
+    from gadgets.serve.doors import parse_networks
+
+    log = logs.LogSettings(min(logging.getLogger().level, logging.INFO), not sys.stderr.isatty())
+    options = Options(
+        gadgetron_port=gadgetron_port,
+        mrd_port=mrd_port,
+        health_port=health_port,
+        allowed=parse_networks(allow or ()),
+        n_jobs=jobs,
+        max_scans=max_scans,
+        max_idle_s=max_idle,
+        grace_s=grace,
+        log=log,
+        **({"hosts": tuple(host)} if host else {}),
+    )
+    logs.configure(log)
+    daemon = Daemon(options)
+    _obey_signals(daemon)
+    daemon.run()
+    if daemon.is_abandoned:
+        raise typer.Exit(128 + signal.SIGINT)
+
+
+def _obey_signals(daemon: Daemon) -> None:
+    def drain(_number: int, _frame: FrameType | None) -> None:
+        daemon.stop()
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        daemon.abandon() if daemon.is_stopping else daemon.stop()
+
+    signal.signal(signal.SIGTERM, drain)
+    signal.signal(signal.SIGINT, interrupt)

@@ -1,0 +1,18 @@
+"""A warm daemon: one process that listens, and a process of its own for every scan.
+
+::
+
+    daemon.py          gives each connection a worker; drains when it is told to end
+      doors.py         where it listens and whom it lets in
+      pool.py          keeps a warm worker ready
+        attendant.py   follows one worker, and tells its client where the worker cannot
+          worker.py    that process: one scan, then it ends
+          line.py      what the two say to each other; progress.py, what follows from it
+      device_queue.py  whose turn it is to compute
+      health.py        /healthz, /readyz, /metrics; metrics.py, what is counted
+    settings.py        what a client asks for, as a configuration
+    logs.py            text on a terminal, JSON otherwise
+
+Daemon and worker share the client's connection: the worker speaks, and the daemon only where the worker
+cannot any more.
+"""

@@ -1,0 +1,286 @@
+"""The daemon's side of one worker: follows its scan, and speaks to the client where the worker cannot."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from multiprocessing.connection import wait
+from typing import Any
+
+from gadgets.messages import MessageId
+from gadgets.serve.device_queue import DeviceQueue
+from gadgets.serve.line import Line
+from gadgets.serve.metrics import Metrics
+from gadgets.serve.progress import Phase, Progress
+from gadgets.wire import DRAIN_SECONDS, Wire
+from python_recon.errors import StreamError
+
+CONTEXT = multiprocessing.get_context("forkserver")
+"""Workers are forked from a process that has loaded everything and holds no connection."""
+
+_EXIT_S = 10.0
+"""From the end of a scan to the end of its process."""
+_REPORT_S = 5.0
+_QUIET_S = 5.0
+"""A peer that was told the end, and neither sends nor closes for so long, has nothing under way."""
+_PROCESSES = threading.Lock()
+"""multiprocessing looks after all children whenever one is started or waited for."""
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a worker could not end its scan itself."""
+
+    kind: str
+    text: str
+
+
+@dataclass
+class Shared:
+    """What all attendants have in common."""
+
+    metrics: Metrics
+    queue: DeviceQueue
+    grace_s: float
+    """What a worker may take beyond the times that are set."""
+    max_idle_s: float
+    is_abandoned: threading.Event = field(default_factory=threading.Event)
+    """Nobody is waited for any more."""
+
+
+class Attendant:
+    """Starts a worker, hands it one connection, and sees to it that the client hears of the end.
+
+    Parameters
+    ----------
+    target, argument
+        What the worker runs, with its end of the line and this argument.
+    on_end
+        Called with the attendant when worker and connection are gone.
+    """
+
+    def __init__(
+        self,
+        shared: Shared,
+        target: Callable[..., None],
+        argument: Any,
+        on_end: Callable[[Attendant], None],
+    ) -> None:
+        ours, theirs = socket.socketpair()
+        self._line = Line(ours)
+        self._shared = shared
+        self._on_end = on_end
+        self._process = CONTEXT.Process(target=target, args=(theirs, argument), daemon=True)
+        self._connection: socket.socket | None = None
+        self._scan = Progress(max_idle_s=shared.max_idle_s)
+        self._lock = threading.Lock()
+        self._is_over = False
+        self._is_dismissed = False
+        self.is_ready: bool | None = None
+        """Whether the worker is warm; None while it warms up."""
+        self._thread = threading.Thread(target=self._attend, args=(theirs,), name="attendant", daemon=True)
+        self._thread.start()
+
+    @property
+    def has_scan(self) -> bool:
+        return self._connection is not None
+
+    def assign(self, connection: socket.socket, peer: str) -> bool:
+        """Give the worker its scan; False where the worker has gone."""
+        with self._lock:
+            if self._is_over:
+                return False
+            try:
+                self._line.send_connection(connection)
+            except OSError:
+                return False
+            self._scan.peer, self._connection = peer, connection
+        self._shared.metrics.start()
+        return True
+
+    def dismiss(self) -> None:
+        """Let an idle worker go."""
+        self._is_dismissed = True
+        self._line.hang_up()
+
+    def kill(self) -> None:
+        """End the worker at once; its client, if it has one, is told."""
+        self.dismiss()
+        if self._process.pid is not None:
+            self._process.kill()
+
+    def join(self, timeout_s: float | None = None) -> None:
+        self._thread.join(timeout_s)
+
+    def _attend(self, far_end: socket.socket) -> None:
+        try:
+            with far_end, _PROCESSES:
+                self._process.start()
+            failure = self._follow()
+        except Exception as error:  # whatever it is, the client must not wait for ever
+            _log.exception("unforeseen failure")
+            failure = Failure("unforeseen", f"the scan could not be served: {type(error).__name__}: {error}")
+        try:
+            self._conclude(failure)
+        finally:
+            self._line.close()
+            self._on_end(self)
+
+    def _follow(self) -> Failure | None:
+        """Until the scan has its outcome, or the reason why there is none."""
+        while True:
+            allowed_s = self._scan.allowed_s(self._shared.grace_s)
+            try:
+                message = self._line.receive(allowed_s)
+            except TimeoutError:
+                self._process.kill()
+                return Failure("deadline", self._overdue_text(allowed_s or 0.0))
+            if message is None:
+                return Failure("worker_died", f"{self._how_it_ended()}; please send the scan again")
+            event = message.pop("event")
+            getattr(self, f"_on_{event}")(**message)
+            if event == "outcome":
+                return None
+
+    def _overdue_text(self, allowed_s: float) -> str:
+        if self._scan.phase is Phase.WARMING:
+            return f"the process of the reconstruction was not ready within {allowed_s:g} s"
+        if self._scan.phase is Phase.GREETING:
+            return f"no configuration and header came within {allowed_s:g} s"
+        return (
+            f"the reconstruction made no progress for {allowed_s:g} s and was ended; it may take "
+            f"max_recon_seconds ({self._scan.max_recon_s:g}) and {self._shared.grace_s:g} s of grace"
+        )
+
+    # What workers tell
+
+    def _on_ready(self, device: str, n_jobs: int) -> None:
+        self._scan.phase, self.is_ready = Phase.IDLE, True
+        self._shared.queue.resize(n_jobs)
+        _log.info("a worker is ready on %s, process %d", device, self._process.pid)
+
+    def _on_taken(self) -> None:
+        self._scan.phase = Phase.GREETING
+        _log.info("%s is served by process %d", self._scan.peer, self._process.pid)
+
+    def _on_begun(self, measurement: str, max_recon_s: float, max_idle_s: float) -> None:
+        scan = self._scan
+        scan.measurement, scan.max_recon_s, scan.max_idle_s = measurement or "-", max_recon_s, max_idle_s
+        self._tell(logging.INFO, "begun by %s in process %d", scan.peer, self._process.pid)
+
+    def _on_waiting(self) -> None:
+        self._scan.phase = Phase.WAITING
+        self._shared.queue.enter(self, self._scan.measurement, self._grant)
+
+    def _grant(self) -> None:
+        with contextlib.suppress(OSError):  # the worker has died: its attendant notices
+            self._line.send("granted")
+
+    def _on_started(self) -> None:
+        self._scan.phase = Phase.RUNNING
+
+    def _on_left(self, is_complete: bool) -> None:
+        self._shared.queue.leave(self)
+        if is_complete:
+            self._scan.phase = Phase.ENDING
+
+    def _on_received(self, n_readouts: int, is_all: bool) -> None:
+        self._shared.metrics.add_readouts(n_readouts - self._scan.n_readouts)
+        self._scan.n_readouts, self._scan.is_received = n_readouts, is_all
+
+    def _on_sending(self) -> None:
+        self._scan.is_within_message = True
+
+    def _on_sent(self, message: int) -> None:
+        self._scan.is_within_message = False
+        if message == MessageId.IMAGE:
+            self._shared.metrics.add_frame()
+        elif message == MessageId.ERROR:
+            self._scan.phase = Phase.ENDING
+        elif message == MessageId.CLOSE:
+            self._scan.is_closed = True
+
+    def _on_outcome(self, failure: str, latency_s: float | None, gpu_peak_bytes: int) -> None:
+        metrics = self._shared.metrics
+        metrics.gpu_peak_bytes = gpu_peak_bytes
+        if failure:
+            metrics.fail(failure)
+        elif latency_s is not None:
+            metrics.observe_latency(latency_s)
+
+    # The end
+
+    def _conclude(self, failure: Failure | None) -> None:
+        self._shared.queue.leave(self)
+        self._reap()
+        with self._lock:
+            self._is_over, connection = True, self._connection
+        if connection is None:
+            self._conclude_idle(failure)
+        else:
+            with connection:
+                if failure is not None:
+                    self._tell(logging.ERROR, "%d readouts received, %s", self._scan.n_readouts, failure.text)
+                    self._shared.metrics.fail(failure.kind)
+                    self._report(connection, failure)
+                linger(connection, self._shared.is_abandoned)
+            self._shared.metrics.finish()
+
+    def _conclude_idle(self, failure: Failure | None) -> None:
+        """The worker ended without a scan: dismissed, or it could not even warm up."""
+        if failure is not None and self._scan.phase is Phase.WARMING and not self._is_dismissed:
+            self.is_ready = False
+            _log.error("a worker did not get warm: %s", failure.text)
+
+    def _report(self, connection: socket.socket, failure: Failure) -> None:
+        """Say to the client what the worker could not say: an error, if it has no outcome, and the end."""
+        scan = self._scan
+        if scan.is_closed or scan.is_within_message:
+            return  # nothing can be said within a message: the broken stream is the error
+        wire = Wire.from_socket(connection, _REPORT_S)
+        try:
+            if scan.phase is not Phase.ENDING:
+                wire.send_error(failure.text)
+            wire.send_close()
+        except StreamError as error:
+            self._tell(logging.WARNING, "the error did not reach the client: %s", error)
+
+    def _how_it_ended(self) -> str:
+        self._reap()
+        status = self._process.exitcode
+        if status is not None and status < 0:
+            name = signal.Signals(-status).name
+            hint = " (is the host short of memory?)" if name == "SIGKILL" else ""
+            return f"the process of the reconstruction was ended by {name}{hint}"
+        return f"the process of the reconstruction ended with status {status}"
+
+    def _reap(self) -> None:
+        """Wait for the process, not for long, and end it where it still runs."""
+        if self._process.pid is None:
+            return
+        if not wait([self._process.sentinel], _EXIT_S):
+            self._tell(logging.WARNING, "process %d does not end by itself: killed", self._process.pid)
+            self._process.kill()
+        with _PROCESSES:
+            self._process.join()
+
+    def _tell(self, level: int, text: str, *arguments: Any) -> None:
+        _log.log(level, text, *arguments, extra={"measurement": self._scan.measurement})
+
+
+def linger(connection: socket.socket, is_abandoned: threading.Event, seconds: float = DRAIN_SECONDS) -> None:
+    """Say no more and hear the peer out: closed with unread data, a connection loses what was sent last."""
+    deadline = time.monotonic() + seconds
+    connection.settimeout(_QUIET_S)
+    with contextlib.suppress(OSError):  # silence, or the peer has gone
+        connection.shutdown(socket.SHUT_WR)
+        while time.monotonic() < deadline and not is_abandoned.is_set() and connection.recv(1 << 16):
+            pass

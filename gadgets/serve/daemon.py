@@ -1,0 +1,148 @@
+"""Gives every connection a worker, and ends in order."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import threading
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+import psutil
+
+from gadgets.serve.attendant import Shared, linger
+from gadgets.serve.device_queue import DeviceQueue
+from gadgets.serve.doors import Doors, Network, peer_name
+from gadgets.serve.health import Health
+from gadgets.serve.logs import LogSettings
+from gadgets.serve.metrics import Metrics
+from gadgets.serve.pool import Pool
+from gadgets.serve.worker import WorkerSettings
+from gadgets.wire import MAX_IDLE_SECONDS, Wire
+from python_recon.errors import StreamError
+
+_TICK_S = 1.0
+_REFUSAL_S = 5.0
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What can be chosen of a daemon. Port 0: not at all."""
+
+    hosts: tuple[str, ...] = ("127.0.0.1", "::1")
+    gadgetron_port: int = 18000
+    mrd_port: int = 9002
+    health_port: int = 9003
+    allowed: tuple[Network, ...] = ()
+    """Networks whose peers are served; none: all are."""
+    n_jobs: int | None = None
+    """Scans that compute at a time; None: one on CUDA, else one for two cores."""
+    max_scans: int = 32
+    """Scans in progress at a time, waiting ones included; more are refused."""
+    max_idle_s: float = MAX_IDLE_SECONDS
+    """Silence of a client that has not said yet what it wants."""
+    grace_s: float = 30.0
+    """Beyond ``max_recon_seconds`` until a worker is ended."""
+    log: LogSettings = field(default_factory=LogSettings)
+
+
+class Daemon:
+    """Serves Gadgetron's ``<connect>`` and direct MRD clients; either may come to any of its ports."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._metrics = Metrics()
+        self._queue = DeviceQueue(options.n_jobs or 1)
+        self._shared = Shared(self._metrics, self._queue, options.grace_s, options.max_idle_s)
+        self._pool = Pool(self._shared, WorkerSettings(options.log, options.max_idle_s, options.n_jobs))
+        self._is_stopping = threading.Event()
+        self._woken, self._waker = socket.socketpair()
+
+    def stop(self) -> None:
+        """Accept no more, let scans finish, then end :meth:`run`. May be called by a signal handler."""
+        self._is_stopping.set()
+        with contextlib.suppress(OSError):  # run has ended
+            self._waker.send(b"!")
+
+    def abandon(self) -> None:
+        """End at once; clients are told. May be called by a signal handler."""
+        self._shared.is_abandoned.set()
+        self.stop()
+
+    @property
+    def is_stopping(self) -> bool:
+        return self._is_stopping.is_set()
+
+    @property
+    def is_abandoned(self) -> bool:
+        return self._shared.is_abandoned.is_set()
+
+    def run(self) -> None:
+        """Serve until :meth:`stop`; afterwards no process, thread or socket is left.
+
+        Raises
+        ------
+        ConfigError
+            When an address or a port cannot be had.
+        """
+        options = self._options
+        ports = [port for port in dict.fromkeys((options.gadgetron_port, options.mrd_port)) if port]
+        with self._woken, self._waker, ExitStack() as stack:
+            with Doors(options.hosts, ports, options.allowed, options.max_idle_s) as doors:
+                if options.health_port:
+                    health = Health(options.health_port, self._why_unready, self._metrics_text)
+                    stack.callback(health.stop)
+                stack.callback(self._pool.drain)
+                self._pool.start()
+                self._receive(doors)
+            _log.info("no longer accepting; scans in progress: %d", self._pool.n_scans)
+
+    def _receive(self, doors: Doors) -> None:
+        doors.watch(self._woken)
+        while not self.is_stopping:
+            for connection in doors.visitors(_TICK_S):
+                peer = peer_name(connection)
+                if self._pool.n_scans < self._options.max_scans:
+                    self._pool.serve(connection, peer)
+                    continue
+                _log.error("%s is refused: %d scans are in progress", peer, self._options.max_scans)
+                self._metrics.fail("refused")
+                threading.Thread(target=self._refuse, args=(connection,), name="refusal").start()
+
+    def _refuse(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(StreamError):
+            wire = Wire.from_socket(connection, _REFUSAL_S)
+            n_scans = self._options.max_scans
+            wire.send_error(f"{n_scans} scans are in progress, which is all that is allowed; try again later")
+            wire.send_close()
+            linger(connection, self._shared.is_abandoned, _REFUSAL_S)
+
+    def _why_unready(self) -> str:
+        if self.is_stopping:
+            return "draining: scans in progress are finished, new ones are not accepted"
+        return "" if self._pool.is_warm else "no worker is warm yet"
+
+    def _metrics_text(self) -> str:
+        return self._metrics.text(
+            {
+                "gadgetron_pisco_scans_in_progress": ("Scans in progress.", self._pool.n_scans),
+                "gadgetron_pisco_queue_depth": ("Scans that wait for the device.", self._queue.depth),
+                "gadgetron_pisco_gpu_memory_peak_bytes": (
+                    "Most GPU memory that the last scan held.",
+                    self._metrics.gpu_peak_bytes,
+                ),
+                "gadgetron_pisco_host_memory_bytes": ("Memory of daemon and workers.", _memory_bytes()),
+            }
+        )
+
+
+def _memory_bytes() -> int:
+    """Resident memory of this process and those that it started; pages that they share count again."""
+    us = psutil.Process()
+    total = us.memory_info().rss
+    for process in us.children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # it ended in the meantime
+            total += process.memory_info().rss
+    return total

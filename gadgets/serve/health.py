@@ -1,0 +1,85 @@
+"""``/healthz``, ``/readyz`` and ``/metrics`` over HTTP, on loopback."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from gadgets.serve.metrics import CONTENT_TYPE
+from python_recon.errors import ConfigError
+
+_POLL_S = 0.1
+_TEXT = "text/plain; charset=utf-8"
+_log = logging.getLogger(__name__)
+
+
+class Health:
+    """An HTTP server in a thread of its own.
+
+    Parameters
+    ----------
+    port
+        Port on 127.0.0.1.
+    unready
+        Tells why no scan should be sent now; nothing where one may.
+    metrics
+        Gives the text of the metrics.
+
+    Raises
+    ------
+    ConfigError
+        When the port is taken.
+    """
+
+    def __init__(self, port: int, unready: Callable[[], str], metrics: Callable[[], str]) -> None:
+        try:
+            self._server = _Server(("127.0.0.1", port), _Handler)
+        except OSError as error:
+            raise ConfigError(f"the health port {port} cannot be had ({error}); choose another") from error
+        self._server.pages = {"/healthz": lambda: "", "/readyz": unready}
+        self._server.metrics = metrics
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(_POLL_S,), name="health")
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the server and its threads."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = False  # joined at the end; requests have a timeout
+    pages: dict[str, Callable[[], str]]
+    """Tell, by path, what is wrong; nothing where all is well."""
+    metrics: Callable[[], str]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    timeout = 5.0
+
+    def do_GET(self) -> None:
+        if self.path == "/metrics":
+            self._answer(HTTPStatus.OK, self.server.metrics(), CONTENT_TYPE)
+        elif (find_trouble := self.server.pages.get(self.path)) is None:
+            self._answer(HTTPStatus.NOT_FOUND, "there are /healthz, /readyz and /metrics\n")
+        elif trouble := find_trouble():
+            self._answer(HTTPStatus.SERVICE_UNAVAILABLE, f"{trouble}\n")
+        else:
+            self._answer(HTTPStatus.OK, "ok\n")
+
+    def _answer(self, status: HTTPStatus, text: str, content_type: str = _TEXT) -> None:
+        body = text.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - so named there
+        _log.debug(format, *args)

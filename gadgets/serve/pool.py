@@ -1,0 +1,105 @@
+"""Workers: one that is warm and waits, and those that have a scan."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+
+from gadgets.serve.attendant import CONTEXT, Attendant, Shared
+from gadgets.serve.worker import WorkerSettings, work
+
+PRELOADED = (
+    "gadgets.cli",
+    "gadgets.serve.worker",
+    "gadgets.images",
+    "python_recon.chain",
+    "python_recon.ladder",
+    "python_recon.coil_maps.low_resolution",
+    "python_recon.coil_maps.nlinv",
+    "python_recon.methods.gridding",
+    "python_recon.methods.cg_sense",
+    "python_recon.methods.grasp",
+    "python_recon.methods.subspace",
+)
+"""What is loaded once, before workers are forked."""
+
+_ABANDON_S = 3.0
+_POLL_S = 0.2
+
+
+class Pool:
+    """Keeps a warm worker ready and gives every connection one of its own.
+
+    A worker serves one scan and ends: what a scan leaves behind (fragmented memory, allocator caches, changed
+    thread counts, a thread that hangs) ends with it, and the next worker, forked from a process that has
+    loaded the libraries, warms up while nobody waits for it.
+    """
+
+    def __init__(self, shared: Shared, settings: WorkerSettings) -> None:
+        self._shared = shared
+        self._settings = settings
+        self._attendants: set[Attendant] = set()
+        self._spare: Attendant | None = None
+        self._changed = threading.Condition()
+        self._is_draining = False
+        self._is_warm = False
+        CONTEXT.set_forkserver_preload(list(PRELOADED))
+
+    @property
+    def n_scans(self) -> int:
+        """Scans in progress."""
+        with self._changed:
+            return sum(each.has_scan for each in self._attendants)
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether the last worker that was started got warm; the next one will, too."""
+        spare = self._spare
+        if spare is not None and spare.is_ready:
+            self._is_warm = True
+        return self._is_warm
+
+    def start(self) -> None:
+        """Have a worker ready, unless there is one or the pool is being drained."""
+        with self._changed:
+            if self._spare is None and not self._is_draining:
+                self._spare = Attendant(self._shared, work, self._settings, self._forget)
+                self._attendants.add(self._spare)
+
+    def serve(self, connection: socket.socket, peer: str) -> None:
+        """Give a connection its worker; it belongs to the pool from now on."""
+        is_assigned = False
+        while not is_assigned:
+            self.start()
+            with self._changed:
+                worker, self._spare = self._spare, None
+            is_assigned = worker is not None and worker.assign(connection, peer)
+        self.start()
+
+    def drain(self) -> None:
+        """Let every scan end, or end it where it is abandoned; afterwards no worker is left."""
+        with self._changed:
+            self._is_draining = True
+            spare, self._spare = self._spare, None
+            if spare is not None:
+                spare.dismiss()
+            while self._attendants and not self._shared.is_abandoned.is_set():
+                self._changed.wait(_POLL_S)
+            remaining = list(self._attendants)
+        for each in remaining:
+            each.kill()
+        deadline = time.monotonic() + _ABANDON_S
+        for each in remaining:
+            each.join(max(deadline - time.monotonic(), 0.0))
+
+    def _forget(self, attendant: Attendant) -> None:
+        with self._changed:
+            self._attendants.discard(attendant)
+            if attendant.is_ready is not None:
+                self._is_warm = attendant.is_ready
+            if self._spare is attendant:
+                self._spare = None
+                if self._is_warm:  # where one did not get warm, none is tried before the next scan
+                    self.start()
+            self._changed.notify_all()

@@ -1,0 +1,73 @@
+"""The configurations that reach the daemon by ``<connect>``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from defusedxml.ElementTree import parse
+
+from gadgets.client import Server, open_server
+from gadgets.config_xml import parse_config
+from gadgets.header import parse_header
+from gadgets.host import open_chain
+from gadgets.mrd_file import ScanFile
+from gadgets.properties import properties_of
+from gadgets.pump import Timeouts
+from gadgets.replay import replay
+from gadgets.serve.settings import config_of
+from gadgets.wire import Session
+from python_recon.config import load_config
+from python_recon.errors import ConfigError
+from python_recon.methods.registry import validate
+
+FOLDER = Path(__file__).parents[3] / "configs_xml"
+PATIENCE = Timeouts(30.0, 60.0)
+
+
+@pytest.mark.parametrize("method", ["grasp", "preview"])
+def test_they_run_what_their_execute_versions_run(method):
+    ours = parse_config((FOLDER / f"radial_{method}_connect.xml").read_text(), method)
+    theirs = parse_config((FOLDER / f"radial_{method}.xml").read_text(), method)
+    ((node,), (executed,)) = ours.nodes, theirs.nodes
+    assert (node.address, node.port) == ("localhost", 18000)
+    assert properties_of(node.configuration.encode()) == properties_of(executed.configuration.encode())
+
+
+def test_the_distributed_one():
+    path = FOLDER / "radial_grasp_distributed_connect.xml"
+    with pytest.raises(ConfigError, match="needs a Gadgetron server for NoiseAdjustGadget, distributed"):
+        parse_config(path.read_text(), path.name)
+    (distributed,) = parse(path).getroot().findall("stream/distributed")
+    assert [item.tag for item in distributed] == ["readers", "writers", "distributor", "stream"]
+    (external,) = distributed.findall("stream/external")
+    assert external.find("connect").get("port") == "18000"
+    config = load_config(properties_of(external.find("configuration")))
+    validate(config)
+    assert not config.noise.prewhiten
+
+
+def test_the_embedded_host_reaches_the_daemon(daemon, scan_path):
+    text = (FOLDER / "radial_preview_connect.xml").read_text().replace("18000", str(daemon.connect_port))
+    images = []
+    with ScanFile(scan_path) as scan, open_chain(parse_config(text, "c"), scan.header_xml, PATIENCE) as peers:
+        outcome = replay(scan, peers, images.append, 60.0, lambda _stage, _done: None)
+    assert outcome.error is None
+    assert len(images) == 2
+
+
+def test_a_client_as_replay_has_one_reaches_the_daemon(daemon, scan_path):
+    images = []
+    server = Server("127.0.0.1", daemon.port, config_name="radial_preview.xml")
+    with ScanFile(scan_path) as scan, open_server(server, scan.header_xml, PATIENCE) as peers:
+        outcome = replay(scan, peers, images.append, 60.0, lambda _stage, _done: None)
+    assert outcome.error is None
+    assert len(images) == 2
+
+
+def test_no_module_is_loaded_by_name(blob_scan):
+    text = b"""<configuration><stream><external>
+    <execute type="python" name="sample_gadgets" target="exits"/></external></stream></configuration>"""
+    session = Session(parse_header(blob_scan.header_xml.encode()), config_text=text)
+    with pytest.raises(ConfigError, match=r"configuration runs sample_gadgets\.exits;"):
+        config_of(session)

@@ -1,0 +1,197 @@
+"""The daemon's parts, each by itself."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import logging
+import socket
+
+import pytest
+
+from gadgets.serve.device_queue import DeviceQueue
+from gadgets.serve.doors import Doors, is_allowed, parse_networks
+from gadgets.serve.line import Line
+from gadgets.serve.logs import JsonFormatter, printable
+from gadgets.serve.metrics import Metrics
+from gadgets.serve.progress import Phase, Progress
+from python_recon.errors import ConfigError
+
+
+@pytest.fixture
+def lines():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield Line(ours), Line(theirs)
+
+
+class TestDeviceQueue:
+    def queue(self, n_jobs, names):
+        queue, granted = DeviceQueue(n_jobs), []
+        for name in names:
+            queue.enter(name, name, lambda name=name: granted.append(name))
+        return queue, granted
+
+    def test_first_come_first_served(self):
+        queue, granted = self.queue(1, "abc")
+        assert granted == ["a"]
+        assert queue.depth == 2
+        queue.leave("a")
+        assert granted == ["a", "b"]
+
+    def test_who_gives_up_waiting_is_passed_over(self):
+        queue, granted = self.queue(1, "abc")
+        queue.leave("b")
+        queue.leave("a")
+        assert granted == ["a", "c"]
+        assert queue.depth == 0
+
+    def test_who_was_never_there_frees_nothing(self):
+        queue, granted = self.queue(1, "ab")
+        queue.leave("x")
+        assert granted == ["a"]
+
+    def test_more_room(self):
+        queue, granted = self.queue(1, "abc")
+        queue.resize(3)
+        assert granted == ["a", "b", "c"]
+
+    def test_positions_are_told(self, caplog):
+        with caplog.at_level(logging.INFO):
+            queue, _ = self.queue(1, "abc")
+            queue.leave("a")
+        told = [(record.measurement, record.args[0]) for record in caplog.records]
+        assert told == [("b", 1), ("c", 2), ("c", 1)]
+
+
+class TestLine:
+    def test_events_arrive_in_order(self, lines):
+        ours, theirs = lines
+        ours.send("one", text="a\nb")
+        ours.send("two")
+        assert theirs.receive(1) == {"event": "one", "text": "a\nb"}
+        assert theirs.receive(1) == {"event": "two"}
+        with pytest.raises(TimeoutError):
+            theirs.receive(0.01)
+
+    def test_a_connection_is_handed_over(self, lines):
+        ours, theirs = lines
+        here, there = socket.socketpair()
+        with here, there:
+            ours.send_connection(there)
+            with theirs.receive_connection() as received:
+                received.sendall(b"hello")
+                assert here.recv(5) == b"hello"
+
+    def test_the_end_is_seen_after_what_came_before(self, lines):
+        ours, theirs = lines
+        ours.send("last")
+        ours.hang_up()
+        assert theirs.receive(1) == {"event": "last"}
+        assert theirs.receive(1) is None
+        assert theirs.receive_connection() is None
+
+
+class TestMetrics:
+    def test_text(self):
+        metrics = Metrics()
+        metrics.start()
+        metrics.add_readouts(7)
+        metrics.fail("deadline")
+        metrics.fail("deadline")
+        lines = metrics.text({"depth": ("Those that wait.", 3)}).splitlines()
+        assert "gadgetron_reconstruction_start_total 1" in lines
+        assert "gadgetron_reconstruction_finish_total 0" in lines
+        assert "gadgetron_pisco_readouts_total 7" in lines
+        assert 'gadgetron_pisco_failures_total{kind="deadline"} 2' in lines
+        assert lines[-3:] == ["# HELP depth Those that wait.", "# TYPE depth gauge", "depth 3"]
+
+    def test_histogram_is_cumulative(self):
+        metrics = Metrics()
+        for seconds in (0.05, 0.1, 0.2, 7000.0):
+            metrics.observe_latency(seconds)
+        text = metrics.text({})
+        name = "gadgetron_pisco_latency_seconds"
+        for bound, count in (("0.1", 2), ("0.25", 3), ("600.0", 3), ("+Inf", 4)):
+            assert f'{name}_bucket{{le="{bound}"}} {count}\n' in text
+        assert f"{name}_count 4\n" in text
+        assert f"{name}_sum 7000.350000\n" in text
+
+
+class TestAllowed:
+    @pytest.mark.parametrize(
+        ("address", "is_in"),
+        [("10.1.2.3", True), ("10.2.0.1", False), ("::ffff:10.1.0.9", True), ("fe80::1%eth0", True)],
+    )
+    def test_networks(self, address, is_in):
+        networks = (ipaddress.ip_network("10.1.0.0/16"), ipaddress.ip_network("fe80::/64"))
+        assert is_allowed(address, networks) == is_in
+        assert is_allowed(address, ())
+
+    def test_what_is_no_network(self):
+        assert parse_networks(["10.1.2.3/16"]) == (ipaddress.ip_network("10.1.0.0/16"),)
+        with pytest.raises(ConfigError, match="--allow: 'scanner'"):
+            parse_networks(["scanner"])
+
+
+class TestDoors:
+    def test_a_name_that_is_no_address(self):
+        with pytest.raises(ConfigError, match=r"--host 'no\.such\.host\.invalid'"):
+            Doors(["no.such.host.invalid"], [0], (), 1)
+
+    def test_nothing_to_listen_on(self):
+        with pytest.raises(ConfigError, match="nothing to listen on"):
+            Doors(["127.0.0.1"], [], (), 1)
+
+    def test_who_is_let_in_without_a_list_is_told(self, caplog):
+        with Doors(["localhost", "127.0.0.1"], [0], (), 1):
+            assert "whoever" not in caplog.text
+        with Doors(["0.0.0.0"], [0], (), 1):
+            assert "whoever reaches 0.0.0.0 is served" in caplog.text
+
+    def test_who_says_nothing_is_sent_away(self):
+        port = _free_port()
+        with Doors(["127.0.0.1"], [port], (), 0.05) as doors:
+            with socket.create_connection(("127.0.0.1", port), 5) as peer:
+                for _ in range(10):
+                    assert not list(doors.visitors(0.05))
+                assert peer.recv(1) == b""
+            with socket.create_connection(("127.0.0.1", port), 5) as peer:
+                peer.sendall(b"x")
+                (visitor,) = [*doors.visitors(1), *doors.visitors(1)]
+                with visitor:
+                    assert visitor.recv(1) == b"x"
+
+
+def _free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+class TestProgress:
+    @pytest.mark.parametrize(
+        ("changes", "allowed_s"),
+        [
+            ({"phase": Phase.IDLE}, None),
+            ({"phase": Phase.WAITING}, None),
+            ({"phase": Phase.GREETING}, 9),
+            ({"phase": Phase.RUNNING}, 109),
+            ({"phase": Phase.RUNNING, "is_received": True}, 102),
+            ({"phase": Phase.RUNNING, "is_received": True, "is_within_message": True}, 9),
+        ],
+    )
+    def test_silence_that_is_borne(self, changes, allowed_s):
+        assert Progress(max_recon_s=100, max_idle_s=7, **changes).allowed_s(2) == allowed_s
+
+
+class TestLogs:
+    def test_json(self):
+        record = logging.LogRecord("gadgets", logging.WARNING, "", 0, "it is %s\nhere", ("cold",), None)
+        record.measurement = "m1"
+        entry = json.loads(JsonFormatter().format(record))
+        assert entry["message"] == "it is cold\nhere"
+        assert (entry["level"], entry["measurement"], entry["logger"]) == ("WARNING", "m1", "gadgets")
+
+    def test_names_of_measurements_make_no_lines(self):
+        assert printable("a\nERROR forged\x1b[0m" + "x" * 99).startswith("a?ERROR forged?[0mxxx")
+        assert len(printable("x" * 99)) == 64

@@ -1,0 +1,159 @@
+"""What the daemon does for clients of every kind, where all is well."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gadgets.messages import Text
+
+PARAMETERS = {"method": "gridding", "binning.spokes_per_frame": "17"}
+
+
+def peaks(outcome):
+    assert not outcome.errors
+    assert outcome.is_closed
+    return [
+        tuple(map(int, np.unravel_index(image.data[0, 0].argmax(), image.data.shape[2:])))
+        for image in outcome.images
+    ]
+
+
+def test_gadgetron_connects(daemon, new_scan):
+    scan = new_scan("from gadgetron")
+    outcome = daemon.serve(scan, port=daemon.connect_port)
+    assert peaks(outcome) == [scan.peak] * 2
+    (summary,) = daemon.lines("readouts received", "from gadgetron")
+    assert "69 readouts received, 2 items sent" in summary["message"]
+    assert "method gridding" in summary["message"]
+
+
+def test_a_client_names_a_configuration(daemon, new_scan):
+    scan = new_scan()
+    assert peaks(daemon.serve(scan, name="radial_preview.xml")) == [scan.peak] * 2
+    assert peaks(daemon.serve(scan, name="radial_preview_connect")) == [scan.peak] * 2
+
+
+def test_a_client_sends_a_configuration_for_gadgetron(daemon, new_scan):
+    scan = new_scan()
+    text = (Path(__file__).parents[3] / "configs_xml" / "radial_preview.xml").read_text()
+    assert peaks(daemon.serve(scan, text)) == [scan.peak] * 2
+
+
+def test_a_client_sends_json(daemon, new_scan):
+    scan = new_scan()
+    assert len(peaks(daemon.serve(scan, json.dumps({"parameters": PARAMETERS})))) == 4
+
+
+def test_parameters_after_the_header_override(daemon, new_scan):
+    scan = new_scan()
+    with daemon.connect() as client:
+        client.greet(scan, name="radial_grasp")
+        client.wire.send(Text(json.dumps({"parameters": PARAMETERS | {"config": "radial_preview"}})))
+        client.send(scan.items)
+        client.wire.send_close()
+        assert len(peaks(client.receive())) == 4
+
+
+def test_texts_end_in_nul(daemon, new_scan):
+    scan = new_scan("nul")
+    header = scan.header_xml.encode() + b"\0"
+    with daemon.connect() as client:
+        client.socket.sendall(b"\x01\x00" + b"radial_preview".ljust(1024, b"\0"))
+        client.socket.sendall(struct.pack("<HI", 3, len(header)) + header)
+        client.send(scan.items)
+        client.wire.send_close()
+        assert peaks(client.receive()) == [scan.peak] * 2
+
+
+def test_ipv6(daemon, new_scan):
+    if not daemon.lines("listening on ::1"):
+        pytest.skip("no IPv6 here")
+    scan = new_scan()
+    assert peaks(daemon.serve(scan, host="::1")) == [scan.peak] * 2
+
+
+@pytest.mark.parametrize(
+    ("config", "name", "text"),
+    [
+        (None, "../../../etc/passwd", "no configuration '../../../etc/passwd'"),
+        (None, "radial_grsp", "did you mean"),
+        (None, "radial_two_stage_grasp", "configurations of one node"),
+        (None, "radial_buckets", "needs a Gadgetron server"),
+        ('<configuration><property name="methd" value="x"/></configuration>', None, "'method'"),
+        ("<configuration", None, "not valid XML"),
+        ('{"parameters": 3}', None, "expected names and values"),
+        ("{3}", None, "not valid JSON"),
+        ('<!DOCTYPE x [<!ENTITY e "e">]><configuration>&e;</configuration>', None, "EntitiesForbidden"),
+    ],
+)
+def test_a_bad_configuration_reaches_the_client(daemon, new_scan, config, name, text):
+    assert text in daemon.serve(new_scan(), config, name).error
+
+
+def test_configurations_change_from_scan_to_scan(daemon, new_scan):
+    scan = new_scan()
+    assert daemon.serve(scan).images[0].data.dtype == np.uint16
+    changed = '{"method": "gridding", "output.dtype": "float32"}'
+    assert daemon.serve(scan, changed).images[0].data.dtype == np.float32
+
+
+def test_a_probe_costs_no_worker(daemon):
+    begun = daemon.metric("gadgetron_reconstruction_start_total")
+    for _ in range(3):
+        daemon.connect().socket.close()
+    assert daemon.metric("gadgetron_reconstruction_start_total") == begun
+
+
+def test_health_and_metrics(daemon, new_scan, patiently):
+    patiently(daemon.is_at_rest, "the daemon was to be at rest")
+    names = [
+        "gadgetron_reconstruction_start_total",
+        "gadgetron_reconstruction_finish_total",
+        "gadgetron_pisco_readouts_total",
+        "gadgetron_pisco_frames_total",
+        "gadgetron_pisco_latency_seconds_count",
+    ]
+    before = [daemon.metric(name) for name in names]
+    daemon.serve(new_scan())
+    patiently(daemon.is_at_rest, "the daemon was to be at rest again")
+    after = [daemon.metric(name) for name in names]
+    assert [b - a for a, b in zip(before, after, strict=True)] == [1, 1, 69, 2, 1]
+    assert daemon.page("/healthz") == (200, "ok\n")
+    assert daemon.page("/readyz") == (200, "ok\n")
+    assert daemon.page("/other")[0] == 404
+    assert daemon.metric("gadgetron_pisco_host_memory_bytes") > 1e7
+
+
+def test_scans_wait_for_the_device_and_keep_their_data(daemon, new_scan, patiently):
+    """While the first scan has the device, the second is received whole; its images come afterwards."""
+    first, second = new_scan("first"), new_scan("second")
+    with daemon.connect() as one, daemon.connect() as other:
+        one.greet(first)
+        one.send(first.items[:40])
+        patiently(lambda: daemon.metric("gadgetron_pisco_frames_total") > 0, "the first was to run")
+        daemon.worker_of("first")
+        readouts = daemon.metric("gadgetron_pisco_readouts_total")
+        other.greet(second)
+        other.send(second.items)
+        other.wire.send_close()
+        patiently(lambda: daemon.metric("gadgetron_pisco_readouts_total") >= readouts + 69, "all readouts")
+        assert daemon.metric("gadgetron_pisco_queue_depth") == 1
+        assert daemon.lines("waits for the device, position 1", "second")
+        one.send(first.items[40:])
+        one.wire.send_close()
+        assert peaks(one.receive()) == [first.peak] * 2
+        assert peaks(other.receive()) == [second.peak] * 2
+
+
+def test_ten_scans_at_once(daemon, new_scan):
+    from concurrent.futures import ThreadPoolExecutor
+
+    scans = [new_scan(f"number {number}") for number in range(10)]
+    with ThreadPoolExecutor(10) as threads:
+        outcomes = list(threads.map(daemon.serve, scans))
+    assert [peaks(outcome) for outcome in outcomes] == [[scan.peak] * 2 for scan in scans]
