@@ -1,0 +1,256 @@
+"""Neural fields of images: a place in the field of view and a time in, the complex image out.
+
+Places are (x, y), each 0..1 across the field of view, whatever the matrix: a field is rendered on finer
+pixels by asking it there. t is 0..1 on a :class:`~python_recon.fields.time_axis.TimeAxis`. Values are in
+units of the scan's largest sample, like those of the fields of k-space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import nn
+
+from python_recon.config import Section
+from python_recon.fields.field import KSpaceField
+from python_recon.fields.hash_grid import HashGrid
+from python_recon.fields.low_rank import LowRankStart
+from python_recon.fields.mlp import Mlp
+from python_recon.fields.time_axis import SplineBasis, TimeAxis
+
+_POINTS = 1 << 18
+"""Places evaluated together."""
+_FRAMES = 4
+"""Frames rendered together."""
+
+FramesAt = Callable[[torch.Tensor], torch.Tensor]
+"""Coordinates t (time,) to images (time, y, x)."""
+
+
+class ImageFieldOptions(Section):
+    """Size of a field of component images."""
+
+    levels: int = Field(6, ge=2)
+    """Levels of the hash grid."""
+    features: int = Field(4, ge=1)
+    """Features of a level."""
+    coarsest_cells: int = Field(8, ge=1)
+    """Cells of the coarsest level along an axis."""
+    cells_per_pixel: float = Field(1.0, gt=0)
+    """Of the finest level, along an axis."""
+    log2_table_size: int = Field(18, ge=4, le=24)
+    """Most entries of a level, as a power of two."""
+    width: int = Field(64, ge=1)
+    """Of the ReLU layers."""
+    layers: int = Field(2, ge=1)
+    """ReLU layers, the linear output not counted."""
+
+
+class ImageField(nn.Module):
+    """What rendering asks of a field."""
+
+    def at(self, matrix: tuple[int, int]) -> FramesAt:
+        """The images of a matrix (y, x) as a function of time."""
+        raise NotImplementedError
+
+
+class ComponentField(ImageField):
+    """``m(x, y, t) = sum_r V_r(t) U_r(x, y)``: a hash grid and a small network give all U_r of a place.
+
+    Time costs nothing: one evaluation of a place serves every moment. The spatial half of the Subspace INR
+    (arXiv:2412.12742); the temporal half is known from the scan and not fitted.
+
+    Parameters
+    ----------
+    temporal
+        t (...,) to (..., component).
+    amplitude
+        Order of magnitude of the components, the unit of the network's output.
+    matrix
+        (y, x) of the scan, by which the finest cells are chosen.
+    generator
+        Of the first weights; on the CPU, so that every device starts alike.
+    """
+
+    amplitude: torch.Tensor
+
+    def __init__(
+        self,
+        temporal: SplineBasis,
+        amplitude: float,
+        matrix: tuple[int, int],
+        options: ImageFieldOptions,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.temporal = temporal
+        finest = options.cells_per_pixel * max(matrix)
+        ratio = max(1.0, finest / options.coarsest_cells) ** (1 / (options.levels - 1))
+        self.grid = HashGrid(
+            2,
+            generator,
+            n_levels=options.levels,
+            n_features=options.features,
+            log2_table_size=options.log2_table_size,
+            base_resolution=options.coarsest_cells,
+            scale=ratio,
+        )
+        n_outputs = 2 * temporal.n_functions
+        self.network = Mlp(self.grid.n_features, options.width, options.layers, n_outputs, generator)
+        self.register_buffer("amplitude", torch.tensor(amplitude))
+
+    def components(self, matrix: tuple[int, int]) -> torch.Tensor:
+        """U on the pixels of a matrix: (component, y, x) complex."""
+        places = pixel_places(matrix, self.amplitude.device)
+        values = torch.cat([self.network(self.grid(part)) for part in torch.split(places, _POINTS)])
+        pairs = values.T.reshape(self.temporal.n_functions, 2, *matrix)
+        return self.amplitude * torch.complex(pairs[:, 0], pairs[:, 1])
+
+    @torch.no_grad()
+    def take_over(self, former: ComponentField, t: torch.Tensor) -> bool:
+        """Begin with the images of a former field at t (time,); False where its size is another.
+
+        Its components belong to another basis: the linear output is mixed into those of this one.
+        """
+        sizes = [{name: p.shape for name, p in net.named_parameters()} for net in (former, self)]
+        if sizes[0] != sizes[1]:
+            return False
+        curves = former.temporal(t.to(former.amplitude.device)).to(t.device)
+        mixing = torch.linalg.pinv(self.temporal(t)) @ curves
+        pairs = torch.kron(mixing, torch.eye(2, device=t.device))
+        self.grid.load_state_dict(former.grid.state_dict())
+        self.network.load_state_dict(former.network.state_dict())
+        output: Any = self.network.layers[-1]
+        output.weight.copy_(pairs @ output.weight)
+        output.bias.copy_(pairs @ output.bias)
+        return True
+
+    def at(self, matrix: tuple[int, int]) -> FramesAt:
+        components = self.components(matrix)
+
+        def frames(t: torch.Tensor) -> torch.Tensor:
+            weights = self.temporal(t).to(components.dtype)
+            return torch.einsum("tr,ryx->tyx", weights, components)
+
+        return frames
+
+
+class SpaceTimeField(ImageField):
+    """``m(x, y, t)``: a hash grid of three dimensions and a ReLU network, as published.
+
+    Feng et al., doi:10.1109/TMI.2025.3526452.
+
+    Parameters
+    ----------
+    grid
+        Of (x, y, t).
+    network
+        Features of a point to real and imaginary part.
+    amplitude
+        As for :class:`ComponentField`.
+    """
+
+    amplitude: torch.Tensor
+
+    def __init__(self, grid: HashGrid, network: Mlp, amplitude: float) -> None:
+        super().__init__()
+        self.grid, self.network = grid, network
+        self.register_buffer("amplitude", torch.tensor(amplitude))
+
+    def images(
+        self, t: torch.Tensor, matrix: tuple[int, int], level_weights: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """(time, y, x) at t (time,); ``level_weights`` (level,) scale the levels of the grid."""
+        places = pixel_places(matrix, t.device)
+        moments = t[:, None, None].expand(-1, len(places), 1)
+        points = torch.cat([places.expand(len(t), -1, -1), moments], -1).flatten(0, 1)
+        values = self.network(self.grid(points, level_weights))
+        return self.amplitude * torch.view_as_complex(values).reshape(len(t), *matrix)
+
+    def at(self, matrix: tuple[int, int]) -> FramesAt:
+        return lambda t: torch.cat([self.images(moment, matrix) for moment in torch.split(t, 1)])
+
+
+class Correction(ImageField):
+    """What a field adds to the start that it was taught."""
+
+    def __init__(self, field: ComponentField, taught: LowRankStart) -> None:
+        super().__init__()
+        self.field, self.taught = field, taught
+
+    def at(self, matrix: tuple[int, int]) -> FramesAt:
+        fitted = self.field.at(matrix)
+        return lambda t: fitted(t) - self.taught.images(t, matrix)
+
+
+class SeriesSignal(KSpaceField):
+    """The k-space of a low-rank series, as a judge asks for it."""
+
+    def __init__(self, series: LowRankStart) -> None:
+        super().__init__(len(series.maps))
+        self.series = series
+
+    def forward(self, k: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        return self.series.signal(k, t)
+
+
+@dataclass(frozen=True)
+class FittedImages:
+    """A fitted field of images, that renders at any time and matrix without fitting again."""
+
+    net: ImageField | None
+    """None where the start is all there is."""
+    start: LowRankStart | None
+    """Is added to the field; None: nothing."""
+    share: float
+    """Of the field in that sum; at 0 it is not evaluated."""
+    scale: float
+    """Largest sample of the scan, the unit of field and start."""
+    matrix: tuple[int, int]
+    """(y, x) of the scan."""
+    axis: TimeAxis
+    device: torch.device
+
+    @torch.no_grad()
+    def render(self, times_s: np.ndarray, matrix: tuple[int, int] | None = None) -> Iterator[torch.Tensor]:
+        """Images (frame, y, x) complex64 at times (frame,), a few frames at a time.
+
+        Parameters
+        ----------
+        times_s
+            Seconds on the clock of the scan.
+        matrix
+            (y, x); by default that of the scan. The field of view stays the same.
+
+        Raises
+        ------
+        DataError
+            If a time lies outside the scan.
+        """
+        matrix = matrix or self.matrix
+        t = torch.as_tensor(np.atleast_1d(self.axis.of(times_s)), device=self.device)
+        parts = list(self._parts(matrix))
+        for moments in torch.split(t, _FRAMES):
+            images = torch.zeros(len(moments), *matrix, dtype=torch.complex64, device=self.device)
+            for share, frames in parts:
+                images += share * self.scale * frames(moments)
+            yield images
+
+    def _parts(self, matrix: tuple[int, int]) -> Iterator[tuple[float, FramesAt]]:
+        """What is added up, and how much of it."""
+        if self.net is not None and self.share > 0:
+            yield self.share, self.net.at(matrix)
+        if self.start is not None:
+            start = self.start
+            yield 1.0, lambda t: start.images(t, matrix)
+
+
+def pixel_places(matrix: tuple[int, int], device: torch.device) -> torch.Tensor:
+    """Places (pixel, 2) as (x, y) of a matrix (y, x), row by row; the isocentre is at 1/2."""
+    y, x = ((torch.arange(n, device=device) - n // 2) / n + 0.5 for n in matrix)
+    return torch.stack(torch.meshgrid(x, y, indexing="xy"), -1).flatten(0, 1)

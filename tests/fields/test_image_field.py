@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from python_recon.errors import DataError
+from python_recon.fields.hash_grid import HashGrid
+from python_recon.fields.image_field import (
+    ComponentField,
+    Correction,
+    FittedImages,
+    ImageField,
+    ImageFieldOptions,
+    SeriesSignal,
+    SpaceTimeField,
+    pixel_places,
+)
+from python_recon.fields.mlp import Mlp
+from python_recon.fields.time_axis import SplineBasis, TimeAxis
+from tests.fields.toys import MATRIX, blob, generator, random_start
+from tests.numerics import relative_error
+
+SMALL = ImageFieldOptions(levels=3, features=2, coarsest_cells=4, width=12)
+TIMES = np.linspace(0, 1, 5)
+
+
+def curves(seed=0, n_functions=2, n_frames=5):
+    values = np.random.default_rng(seed).normal(size=(n_frames, n_functions))
+    return SplineBasis(np.linalg.qr(values)[0] * n_frames**0.5, np.linspace(0, 1, n_frames))
+
+
+def component_field(seed=0, temporal=None, options=SMALL, matrix=MATRIX):
+    """Of values that are not near zero, as fresh ones are."""
+    net = ComponentField(temporal or curves(), 0.5, matrix, options, generator(seed))
+    net.grid.table.data.normal_(generator=generator(seed + 1))
+    return net
+
+
+def space_time_field(seed=0):
+    grid = HashGrid(3, generator(seed), n_levels=3, log2_table_size=10, base_resolution=4)
+    grid.table.data.normal_(generator=generator(seed + 1))
+    return SpaceTimeField(grid, Mlp(grid.n_features, 12, 2, 2, generator(seed)), 0.5)
+
+
+def fitted_images(net, start=None, share=1.0, scale=1.0):
+    axis = TimeAxis("plain", 10.0, 2.0)
+    return FittedImages(net, start, share, scale, MATRIX, axis, torch.device("cpu"))
+
+
+def rendered(fitted, times_s, matrix=None):
+    return torch.cat(list(fitted.render(np.asarray(times_s), matrix)))
+
+
+class Blob(ImageField):
+    """A blob that moves along x, exact at every matrix."""
+
+    def at(self, matrix):
+        return lambda t: torch.stack([blob(matrix, (0.1 * float(moment), -0.08)) for moment in t])
+
+
+def test_places_are_those_of_the_pixels():
+    places = pixel_places((4, 6), torch.device("cpu")).reshape(4, 6, 2)
+    np.testing.assert_allclose(places[2, 3], [0.5, 0.5])
+    np.testing.assert_allclose(places[0, :, 0], np.arange(6) / 6, atol=1e-6)
+    np.testing.assert_allclose(places[:, 0, 1], np.arange(4) / 4, atol=1e-6)
+
+
+def test_a_finer_matrix_holds_the_places_of_the_coarser():
+    coarse, fine = (pixel_places(n, torch.device("cpu")).reshape(*n, 2) for n in ((6, 8), (18, 24)))
+    np.testing.assert_allclose(fine[::3, ::3], coarse, atol=1e-6)
+
+
+@pytest.mark.parametrize("net", [component_field(), space_time_field()])
+def test_finer_images_go_through_the_pixels_of_the_coarser(net):
+    t = torch.tensor([0.2, 0.7])
+    with torch.no_grad():
+        coarse, fine = net.at(MATRIX)(t), net.at((3 * MATRIX[0], 3 * MATRIX[1]))(t)
+    assert coarse.shape == (2, *MATRIX)
+    assert coarse.dtype == torch.complex64
+    np.testing.assert_allclose(fine[:, ::3, ::3], coarse, atol=2e-5)
+
+
+def test_a_component_field_is_its_components_times_their_curves():
+    net = component_field()
+    with torch.no_grad():
+        components, images = net.components(MATRIX), net.at(MATRIX)(torch.tensor([0.25, 1.0]))
+    assert components.shape == (2, *MATRIX)
+    for image, frame in zip(images, (1, 4), strict=True):
+        weights = net.temporal(torch.tensor([TIMES[frame]], dtype=torch.float32))[0]
+        assert relative_error(image, weights[0] * components[0] + weights[1] * components[1]) < 1e-5
+
+
+def test_places_in_parts_are_the_whole(monkeypatch):
+    net = component_field()
+    with torch.no_grad():
+        whole = net.components(MATRIX)
+        monkeypatch.setattr("python_recon.fields.image_field._POINTS", 77)
+        np.testing.assert_allclose(net.components(MATRIX), whole, atol=1e-6)
+
+
+def test_the_finest_cells_follow_the_matrix():
+    for matrix in ((32, 40), (96, 80)):
+        net = component_field(options=ImageFieldOptions(), matrix=matrix)
+        assert int(net.grid.resolutions[-1].max()) == pytest.approx(max(matrix), abs=1)
+        assert int(net.grid.resolutions[0].max()) == 8
+
+
+def test_a_field_taken_over_has_the_same_images_in_another_basis():
+    """Where the bases span the same curves; here the second is the first one turned."""
+    former = component_field(1)
+    turn = torch.tensor([[0.6, -0.8], [0.8, 0.6]])
+    values = former.temporal(torch.as_tensor(TIMES, dtype=torch.float32)) @ turn
+    net = component_field(5, SplineBasis(values.numpy(), TIMES))
+    t = torch.as_tensor(TIMES, dtype=torch.float32)
+    assert net.take_over(former, t)
+    with torch.no_grad():
+        assert relative_error(net.at(MATRIX)(t), former.at(MATRIX)(t)) < 1e-5
+
+
+def test_a_field_of_another_size_is_not_taken_over():
+    net = component_field(2)
+    before = net.grid.table.clone()
+    wider = component_field(1, options=SMALL.model_copy(update={"width": 13}))
+    assert not net.take_over(wider, torch.tensor([0.0, 1.0]))
+    assert torch.equal(net.grid.table, before)
+
+
+def test_a_correction_is_the_field_less_what_it_was_taught():
+    net, start, t = component_field(), random_start(), torch.tensor([0.3, 0.8])
+    fitted = fitted_images(Correction(net, start), start, 1.0)
+    with torch.no_grad():
+        expected = net.at(MATRIX)(t)
+    assert relative_error(rendered(fitted, [10.6, 11.6]), expected) < 1e-5
+
+
+def test_rendering_adds_the_share_of_the_field_to_the_start():
+    start, t = random_start(), torch.tensor([0.3, 0.8])
+    images = rendered(fitted_images(Blob(), start, 0.25, scale=4.0), [10.6, 11.6])
+    expected = 4.0 * (0.25 * Blob().at(MATRIX)(t) + start.images(t, MATRIX))
+    assert relative_error(images, expected) < 1e-5
+
+
+def test_the_start_alone_is_rendered_finer_as_well():
+    start = random_start()
+    fine = rendered(fitted_images(None, start, 0.0), [10.5], (40, 52))
+    assert fine.shape == (1, 40, 52)
+    assert relative_error(fine, start.images(torch.tensor([0.25]), (40, 52))) < 1e-6
+
+
+def test_many_times_are_rendered_a_few_at_a_time():
+    times = np.linspace(10, 12, 9)
+    parts = list(fitted_images(Blob()).render(times))
+    assert [len(part) for part in parts] == [4, 4, 1]
+    expected = Blob().at(MATRIX)(torch.as_tensor((times - 10) / 2))
+    assert relative_error(torch.cat(parts), expected) < 1e-5
+
+
+def test_times_outside_the_scan_are_refused():
+    with pytest.raises(DataError, match="the scan covers 10 s to 12 s"):
+        list(fitted_images(Blob()).render(np.array([9.0])))
+
+
+def test_the_signal_of_a_series_is_what_a_judge_is_given():
+    start = random_start(n_coils=3)
+    k = 1.8 * torch.rand(11, 2, generator=generator(3)) - 0.9
+    t = torch.rand(11, generator=generator(4))
+    field = SeriesSignal(start)
+    assert field.n_coils == 3
+    assert torch.equal(field(k, t), start.signal(k, t))
