@@ -13,7 +13,7 @@ from python_recon.config import Config
 from python_recon.data import KSpace
 from python_recon.evaluation.scoring import Normalisation
 from python_recon.evaluation.splitting import spoke_masks
-from python_recon.schedule import ProgressReport, silent, part_of
+from python_recon.schedule import ProgressReport, part_of, silent
 
 Loader: TypeAlias = Callable[[ProgressReport], tuple[KSpace, np.ndarray | None]]
 """Gives the k-space of one slice, as ``comparison.compare`` takes it, and its truth, if there is one."""

@@ -7,11 +7,13 @@ are padding on the way in, or cut on the way out, are not transformed, which sav
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 import torch
 
 from python_recon.operators.nufft import Nufft
+from python_recon.parallel import side_by_side
 
 _WORKING_SET_BYTES = {"cpu": 1_500_000, "cuda": 64_000_000}
 """Padded images that are in flight together: on a CPU what stays in a core's second-level cache."""
@@ -65,11 +67,17 @@ class SenseGram:
         self._together = _frames_together(kernels.shape[-2:], maps.device.type)
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        result = torch.zeros_like(images)
-        for frames in _slices(len(images), self._together):
+        if len(images) == 1:
+            return self._of_frames(images, slice(0, 1))
+        return torch.cat(side_by_side(lambda part: self._of_frames(images, part), len(images), images.device))
+
+    def _of_frames(self, images: torch.Tensor, part: slice) -> torch.Tensor:
+        result = torch.zeros_like(images[part])
+        for together in _slices(len(result), self._together):
+            frames = slice(part.start + together.start, min(part.start + together.stop, part.stop))
             for maps, conjugate in zip(self._maps, self._conjugate, strict=True):
                 convolved = convolve(images[frames] * maps, self._kernels[frames])
-                result[frames].addcmul_(convolved, conjugate)
+                result[together].addcmul_(convolved, conjugate)
         return result
 
     def norm(self, iterations: int = 20) -> torch.Tensor:
@@ -116,9 +124,15 @@ class SubspaceGram:
         self._mixing = [block.repeat_interleave(2, -1) for block in torch.split(mixed, self._width, -2)]
 
     def __call__(self, components: torch.Tensor) -> torch.Tensor:
+        parts = side_by_side(
+            lambda coils: self._of_coils(components, coils), len(self._maps), components.device
+        )
+        return functools.reduce(torch.Tensor.add_, parts)
+
+    def _of_coils(self, components: torch.Tensor, coils: slice) -> torch.Tensor:
         rows, columns = components.shape[-2:]
         result = torch.zeros_like(components)
-        for maps in self._maps:
+        for maps in self._maps[coils]:
             spectra = torch.fft.fft(components * maps, 2 * columns)
             for mixing, block in zip(self._mixing, torch.split(spectra, self._width, -1), strict=True):
                 mixed = _mix(mixing, torch.fft.fft(block, 2 * rows, dim=-2))
