@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from python_recon.fields.resampling import resample_images
+from python_recon.fields.time_axis import SplineBasis
 from python_recon.operators.nufft import Nufft
 
 
@@ -29,7 +30,7 @@ class LowRankStart(nn.Module):
     pixels: torch.Tensor
     maps: torch.Tensor
 
-    def __init__(self, components: torch.Tensor, maps: torch.Tensor, temporal: nn.Module) -> None:
+    def __init__(self, components: torch.Tensor, maps: torch.Tensor, temporal: SplineBasis) -> None:
         super().__init__()
         self.register_buffer("pixels", components)
         self.register_buffer("maps", maps)

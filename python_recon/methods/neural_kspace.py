@@ -34,14 +34,14 @@ from python_recon.fields.fit import Consistency, FitPlan, FitReport, fit
 from python_recon.fields.fitted import FittedField
 from python_recon.fields.judge import Judge
 from python_recon.fields.low_rank import LowRankStart
-from python_recon.fields.samples import FEWEST_SPOKES, Samples, frame_times, split_spokes, spoke_times
+from python_recon.fields.samples import Samples, frame_times, spoke_times
 from python_recon.fields.time_axis import SplineBasis, TimeAxis
 from python_recon.fields.tracking import tensorboard, untracked
 from python_recon.fields.warm_start import resume, take_over
 from python_recon.held_out import own_spokes
+from python_recon.methods.field_problem import FieldProblem, hold_out, low_rank_start
 from python_recon.methods.registry import Method, Reconstruction
 from python_recon.methods.subspace import SubspaceOptions, solve, temporal_basis
-from python_recon.operators.sense import density_of
 from python_recon.schedule import Budget
 
 _log = logging.getLogger(__name__)
@@ -96,18 +96,11 @@ class NeuralKSpaceOptions(FitOptions):
 
 
 @dataclass(frozen=True)
-class Problem:
-    """A slice as a field sees it."""
+class Problem(FieldProblem):
+    """A slice as a field of k-space sees it."""
 
-    kspace: KSpace
-    maps: CoilMaps
-    axis: TimeAxis
-    kept: np.ndarray
-    """(frame, spoke) bool, the spokes that are fitted."""
     samples: Samples
-    held_out: Samples | None
-    comment: str
-    """What the data did not allow."""
+    """Of the spokes that are fitted."""
     options: FitOptions
 
     @classmethod
@@ -117,36 +110,18 @@ class Problem:
         if scale == 0:
             raise DataError("all samples are zero: there is nothing to fit")
         axis = time_axis(kspace, options.time)
-        kept, held = split_spokes(kspace, options.held_out_share)
-        comment = ""
-        if options.held_out_share and not held.any():
-            comment = f"{kept.sum()} spokes are too few to hold some out (from {FEWEST_SPOKES} on)"
+        kept, held_out, comment = hold_out(kspace, axis, scale, options.held_out_share)
         return cls(
             kspace=kspace,
             maps=maps,
             axis=axis,
+            scale=scale,
             kept=kept,
-            samples=Samples.of_spokes(kspace, kept, axis, scale),
-            held_out=Samples.of_spokes(kspace, held, axis, scale) if held.any() else None,
+            held_out=held_out,
             comment=comment,
+            samples=Samples.of_spokes(kspace, kept, axis, scale),
             options=options,
         )
-
-    @property
-    def fitted_kspace(self) -> KSpace:
-        """The k-space with the weights of held-out spokes at zero."""
-        keeps = torch.as_tensor(self.kept, device=self.kspace.data.device)
-        return replace(self.kspace, density=density_of(self.kspace) * keeps[..., None])
-
-    def temporal(self, basis: torch.Tensor) -> SplineBasis:
-        """A basis (frame, component) as functions of the field's time, of unit mean square."""
-        if self.axis.kind != "plain":
-            raise ConfigError(
-                "a basis learned from the frames needs options.time scan, or options.start none"
-            )
-        times = self.axis.of(frame_times(self.kspace))
-        spline = SplineBasis(basis.cpu().numpy() * len(basis) ** 0.5, times)
-        return spline.to(basis.device)
 
     def reconstruction(self, fitted: FittedField, report: FitReport, comment: str) -> Reconstruction:
         """Images of the frames, and what became of the fit; the field is saved where that is wanted."""
@@ -195,13 +170,6 @@ def run(kspace: KSpace, maps: CoilMaps, options: NeuralKSpaceOptions, budget: Bu
         start = low_rank_start(problem, kspace, budget)  # with the held-out spokes
     fitted = FittedField(net, start, report.share, problem.samples.scale, maps.maps, problem.axis)
     return problem.reconstruction(fitted, report, comment)
-
-
-def low_rank_start(problem: Problem, kspace: KSpace, budget: Budget) -> LowRankStart:
-    """A subspace reconstruction of the spokes that have weight, in the unit of the samples."""
-    result = solve(kspace, problem.maps, SubspaceOptions(), budget)
-    components = result.components / (problem.samples.scale * kspace.n_frames**0.5)
-    return LowRankStart(components, problem.maps.maps, problem.temporal(result.basis))
 
 
 def new_field(problem: Problem, options: FitOptions, budget: Budget) -> KSpaceField:

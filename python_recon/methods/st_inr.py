@@ -23,9 +23,8 @@ from python_recon.fields.fit import FitReport
 from python_recon.fields.image_field import ComponentField, Correction
 from python_recon.fields.image_fit import Descent, cosine, descend
 from python_recon.fields.low_rank import LowRankStart
-from python_recon.fields.time_axis import SplineBasis
+from python_recon.methods.field_problem import low_rank_start
 from python_recon.methods.registry import Method, Reconstruction
-from python_recon.methods.subspace import SubspaceOptions, solve
 from python_recon.methods.subspace_inr import (
     ImageProblem,
     SubspaceInrOptions,
@@ -53,28 +52,20 @@ def run(kspace: KSpace, maps: CoilMaps, options: StInrOptions, budget: Budget) -
     """The series; stops at the deadline with the best mixture it has."""
     problem = ImageProblem.from_kspace(kspace, maps, options.held_out_share)
     if problem.held_out is None:
-        start, _ = low_rank_start(problem, kspace, budget)
+        start = low_rank_start(problem, kspace, budget)
         told = "without a judge, the images are those of the subspace start"
         return problem.reconstruction(None, start, FitReport("no judge", share=0.0), told)
     began = time.monotonic()
-    start, temporal = low_rank_start(problem, problem.fitted_kspace, budget)
+    start = low_rank_start(problem, problem.fitted_kspace, budget)
     again_s = 1.5 * (time.monotonic() - began)
     for_field = replace(budget, seconds=budget.seconds - again_s)
-    net = new_field(problem, temporal, options, budget)
+    net = new_field(problem, start.temporal, options, budget)
     distil(net, start, options.distillation_steps, for_field)
     report = fit_components(problem, net, options, for_field, held_out_judge(problem, net, start))
     correction = Correction(net, start)
     if budget.left_s > again_s / 2:
-        start, _ = low_rank_start(problem, kspace, budget)
+        start = low_rank_start(problem, kspace, budget)
     return problem.reconstruction(correction, start, report)
-
-
-def low_rank_start(problem: ImageProblem, kspace: KSpace, budget: Budget) -> tuple[LowRankStart, SplineBasis]:
-    """A subspace reconstruction of the spokes that have weight, in the unit of the samples; its basis."""
-    result = solve(kspace, problem.maps, SubspaceOptions(), budget)
-    components = result.components / (problem.scale * kspace.n_frames**0.5)
-    temporal = problem.temporal(result.basis)
-    return LowRankStart(components, problem.maps.maps, temporal), temporal
 
 
 def distil(net: ComponentField, start: LowRankStart, steps: int, budget: Budget) -> None:

@@ -12,9 +12,8 @@ compares spoke by spoke; held-out spokes, not a number of steps, end the fit.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
-import numpy as np
 import torch
 from pydantic import Field
 
@@ -39,13 +38,14 @@ from python_recon.fields.image_fit import (
 )
 from python_recon.fields.judge import Judge
 from python_recon.fields.low_rank import LowRankStart
-from python_recon.fields.samples import FEWEST_SPOKES, Samples, frame_times, split_spokes
-from python_recon.fields.time_axis import SplineBasis, TimeAxis
+from python_recon.fields.samples import frame_times
+from python_recon.fields.time_axis import SplineBasis
+from python_recon.methods.field_problem import FieldProblem, hold_out
 from python_recon.methods.neural_kspace import time_axis
 from python_recon.methods.registry import Method, Reconstruction
 from python_recon.methods.sense_problem import SenseProblem, time_average
 from python_recon.methods.subspace import SubspaceOptions, temporal_basis, undersampling
-from python_recon.operators.sense import data_weights, density_of
+from python_recon.operators.sense import data_weights
 from python_recon.operators.toeplitz import SubspaceGram
 from python_recon.schedule import Budget
 
@@ -66,19 +66,8 @@ class SubspaceInrOptions(ImageFieldOptions):
 
 
 @dataclass(frozen=True)
-class ImageProblem:
+class ImageProblem(FieldProblem):
     """A slice as a field of images sees it."""
-
-    kspace: KSpace
-    maps: CoilMaps
-    axis: TimeAxis
-    scale: float
-    """The largest sample, the unit of all fields."""
-    kept: np.ndarray
-    """(frame, spoke) bool, the spokes that are fitted."""
-    held_out: Samples | None
-    comment: str
-    """What the data did not allow."""
 
     @classmethod
     def from_kspace(cls, kspace: KSpace, maps: CoilMaps, held_out_share: float) -> ImageProblem:
@@ -92,18 +81,8 @@ class ImageProblem:
         scale = _largest("samples", kspace.data)
         _largest("coil maps", maps.maps)
         axis = time_axis(kspace, "scan")
-        kept, held = split_spokes(kspace, held_out_share)
-        comment = ""
-        if held_out_share and not held.any():
-            comment = f"{kept.sum()} spokes are too few to hold some out (from {FEWEST_SPOKES} on)"
-        held_out = Samples.of_spokes(kspace, held, axis, scale) if held.any() else None
+        kept, held_out, comment = hold_out(kspace, axis, scale, held_out_share)
         return cls(kspace, maps, axis, scale, kept, held_out, comment)
-
-    @property
-    def fitted_kspace(self) -> KSpace:
-        """The k-space with the weights of held-out spokes at zero."""
-        keeps = torch.as_tensor(self.kept, device=self.kspace.data.device)
-        return replace(self.kspace, density=density_of(self.kspace) * keeps[..., None])
 
     @property
     def amplitude(self) -> float:
@@ -114,11 +93,6 @@ class ImageProblem:
     def frame_coordinates(self) -> torch.Tensor:
         """Time coordinate of every frame (frame,)."""
         return torch.as_tensor(self.axis.of(frame_times(self.kspace)), device=self.kspace.data.device)
-
-    def temporal(self, basis: torch.Tensor) -> SplineBasis:
-        """An orthonormal basis (frame, component) as functions of time of unit mean square."""
-        times = self.axis.of(frame_times(self.kspace))
-        return SplineBasis(basis.cpu().numpy() * len(basis) ** 0.5, times).to(basis.device)
 
     def reconstruction(
         self, net: ImageField | None, start: LowRankStart | None, report: FitReport, comment: str = ""

@@ -64,8 +64,8 @@ def test_distillation_teaches_the_images_of_the_start(small_heart):
     options = resolve("st_inr", {})[1]
     problem = ImageProblem.from_kspace(small_heart.kspace.to_torch(), small_heart.maps.to_torch(), 0.05)
     with torch.no_grad():
-        start, temporal = low_rank_start(problem, problem.kspace, Budget())
-        net = new_field(problem, temporal, options, Budget())
+        start = low_rank_start(problem, problem.kspace, Budget())
+        net = new_field(problem, start.temporal, options, Budget())
         distil(net, start, 150, Budget())
         assert relative_error(net.components((32, 32)), start.pixels) < 0.1
 
