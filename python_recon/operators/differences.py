@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from python_recon.parallel import side_by_side
+
 _WORKING_SET_BYTES = {"cpu": 1_000_000, "cuda": 256_000_000}
 
 
@@ -48,12 +50,16 @@ class TotalVariation:
         if self._state is None:
             split = self._differences @ flat
             self._state = split, torch.zeros_like(split)
-        result = torch.empty_like(flat)
-        step = max(2, _WORKING_SET_BYTES[series.device.type] // (8 * len(flat)) * 2)
-        for start in range(0, flat.shape[1], step):
-            columns = slice(start, start + step)
-            split, dual = (part[:, columns] for part in self._state)
-            result[:, columns] = self._solve_columns(flat[:, columns], split, dual, weight)
+        state, result = self._state, torch.empty_like(flat)
+        width = max(1, _WORKING_SET_BYTES[series.device.type] // (8 * len(flat)))
+
+        def solve(pixels: slice) -> None:
+            for start in range(pixels.start, pixels.stop, width):
+                columns = slice(2 * start, 2 * min(start + width, pixels.stop))
+                split, dual = (part[:, columns] for part in state)
+                result[:, columns] = self._solve_columns(flat[:, columns], split, dual, weight)
+
+        side_by_side(solve, flat.shape[1] // 2, series.device)
         return torch.view_as_complex(result.reshape(*series.shape, 2))
 
     def _solve_columns(
@@ -71,9 +77,10 @@ class TotalVariation:
 
 def _shrink(pairs: torch.Tensor, threshold: torch.Tensor | float) -> torch.Tensor:
     """Shorten complex numbers, stored as neighbouring real columns, by ``threshold``."""
-    numbers = pairs.unflatten(1, (-1, 2))  # type: ignore[no-untyped-call]
-    length = torch.linalg.vector_norm(numbers, dim=-1, keepdim=True)
-    return (numbers * (1 - threshold / length.clamp_min(1e-30)).clamp_min(0)).flatten(1)  # type: ignore[no-any-return]
+    squares = pairs.square()
+    inverse_length = (squares[:, ::2] + squares[:, 1::2]).rsqrt_().clamp_max_(1e30)
+    factor = inverse_length.mul_(-threshold).add_(1).clamp_min_(0)
+    return (pairs.unflatten(1, (-1, 2)) * factor[..., None]).flatten(1)  # type: ignore[no-untyped-call, no-any-return]
 
 
 class SpatialVariation:

@@ -9,6 +9,7 @@ doi:10.1109/IPDPSW52791.2021.00105.
 
 from __future__ import annotations
 
+import copy
 import math
 import sys
 from typing import Any, Literal, Protocol
@@ -71,6 +72,13 @@ class Nufft:
         plan = _plan_type(trajectory, library)
         self._plans: list[FramePlan] = [plan(frame, matrix, tolerance) for frame in trajectory]
 
+    def of_frames(self, part: slice) -> Nufft:
+        """The operator of some of the frames, which shares their plans."""
+        some = copy.copy(self)
+        some._plans = self._plans[part]
+        some.n_frames = len(some._plans)
+        return some
+
     def forward(self, images: Array) -> Array:
         """k-space of images: (frame, coil, y, x) -> (frame, coil, spoke, readout).
 
@@ -90,8 +98,12 @@ class Nufft:
         ShapeError
             If frames, spokes or samples are not those of the operator.
         """
-        self._check("kspace", kspace, (self.n_spokes, self.n_samples))
+        self.check_kspace(kspace)
         return _differentiable(kspace, self._adjoint, self._forward)
+
+    def check_kspace(self, kspace: Array) -> None:
+        """Raise ShapeError unless k-space is (frame, coil, spoke, readout) of the operator."""
+        self._check("kspace", kspace, (self.n_spokes, self.n_samples))
 
     def _forward(self, images: Array) -> Array:
         return _stack([plan.forward(frame) for plan, frame in zip(self._plans, images, strict=True)])

@@ -7,6 +7,7 @@ import torch
 from python_recon.data import CoilMaps, KSpace
 from python_recon.errors import ShapeError
 from python_recon.operators.nufft import Nufft
+from python_recon.parallel import side_by_side
 
 
 class Sense:
@@ -31,7 +32,17 @@ class Sense:
         return result
 
     def adjoint(self, kspace: torch.Tensor) -> torch.Tensor:
-        return combine(self._nufft.adjoint(kspace), self._maps)
+        """Frames side by side, each combined at once: the coil images of a frame stay in the cache."""
+        self._nufft.check_kspace(kspace)
+
+        def images(part: slice) -> torch.Tensor:
+            return torch.cat([self._adjoint_of(kspace, f) for f in range(part.start, part.stop)])
+
+        return torch.cat(side_by_side(images, len(kspace), kspace.device))
+
+    def _adjoint_of(self, kspace: torch.Tensor, frame: int) -> torch.Tensor:
+        one = slice(frame, frame + 1)
+        return combine(self._nufft.of_frames(one).adjoint(kspace[one]), self._maps)
 
 
 def combine(coil_images: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:

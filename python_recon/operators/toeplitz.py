@@ -45,9 +45,21 @@ def point_spread_kernels(
     """
     grid = (2 * matrix[0], 2 * matrix[1])
     nufft = Nufft(2 * trajectory, grid, tolerance)
-    spread = nufft.adjoint(weights[:, None].to(torch.complex64))[:, 0]
-    kernels = torch.fft.fft2(torch.fft.ifftshift(spread, (-2, -1))).real
-    return (kernels * (2 / (matrix[0] * matrix[1]) ** 0.5)).mT.contiguous().mT
+    scale = 2 / (matrix[0] * matrix[1]) ** 0.5
+    strengths = (scale * weights)[:, None].to(torch.complex64)
+
+    def columns(part: slice) -> torch.Tensor:
+        frames = [slice(f, f + 1) for f in range(part.start, part.stop)]
+        return torch.cat([_columns(nufft.of_frames(f).adjoint(strengths[f])[:, 0]) for f in frames])
+
+    return torch.cat(side_by_side(columns, len(trajectory), trajectory.device)).mT
+
+
+def _columns(spread: torch.Tensor) -> torch.Tensor:
+    """Spectrum (frame, x, y) of point-spread functions (frame, y, x), which are Hermitian."""
+    half = torch.fft.ifftshift(spread.mT, (-2, -1))[..., : spread.shape[-2] // 2 + 1]
+    along_x = torch.fft.fft(half, dim=-2)
+    return torch.fft.hfft(along_x, spread.shape[-2])
 
 
 class SenseGram:
@@ -75,9 +87,9 @@ class SenseGram:
         result = torch.zeros_like(images[part])
         for together in _slices(len(result), self._together):
             frames = slice(part.start + together.start, min(part.start + together.stop, part.stop))
+            doubled = _doubled(self._kernels[frames])
             for maps, conjugate in zip(self._maps, self._conjugate, strict=True):
-                convolved = convolve(images[frames] * maps, self._kernels[frames])
-                result[together].addcmul_(convolved, conjugate)
+                result[together].addcmul_(_convolve(images[frames] * maps, doubled), conjugate)
         return result
 
     def norm(self, iterations: int = 20) -> torch.Tensor:
@@ -87,15 +99,19 @@ class SenseGram:
         noise: the large eigenvalues belong to fine structure where spokes lie closest, not to the object.
         """
         strongest = self._kernels.amax((-2, -1)).topk(min(4, len(self._kernels))).indices
-        kernels = self._kernels[strongest]
         generator = torch.Generator().manual_seed(0)
-        shape = (len(kernels), *self._maps.shape[-2:])
-        images = torch.randn(shape, dtype=self._maps.dtype, generator=generator).to(self._maps.device)
-        for _ in range(iterations):
-            length = torch.linalg.vector_norm(images, dim=(-2, -1), keepdim=True)
-            images = convolve(images / length.clamp_min(1e-30), kernels)
+        shape = (len(strongest), *self._maps.shape[-2:])
+        noise = torch.randn(shape, dtype=self._maps.dtype, generator=generator).to(self._maps.device)
+
+        def largest(part: slice) -> torch.Tensor:
+            images, kernels = noise[part], _doubled(self._kernels[strongest[part]])
+            for _ in range(iterations):
+                length = torch.linalg.vector_norm(images, dim=(-2, -1), keepdim=True)
+                images = _convolve(images / length.clamp_min(1e-30), kernels)
+            return torch.linalg.vector_norm(images, dim=(-2, -1))
+
         square = self._maps.abs().square().sum(0).amax()
-        return 1.1 * square * torch.linalg.vector_norm(images, dim=(-2, -1)).amax()
+        return 1.1 * square * torch.cat(side_by_side(largest, len(noise), noise.device)).amax()
 
 
 class SubspaceGram:
@@ -152,17 +168,19 @@ def _mix(mixing: torch.Tensor, spectra: torch.Tensor) -> torch.Tensor:
 
 def convolve(images: torch.Tensor, kernels: torch.Tensor) -> torch.Tensor:
     """Convolve images (..., y, x) with point-spread functions given as spectra (..., 2 y, 2 x)."""
-    return _crop_transform(_pad_transform(images).mul_(kernels))
+    return _convolve(images, _doubled(kernels))
 
 
-def _pad_transform(images: torch.Tensor) -> torch.Tensor:
+def _doubled(kernels: torch.Tensor) -> torch.Tensor:
+    """Kernels (..., 2 x, 4 y), to multiply real and imaginary parts that lie side by side along y."""
+    return kernels.mT.repeat_interleave(2, -1)
+
+
+def _convolve(images: torch.Tensor, doubled: torch.Tensor) -> torch.Tensor:
     rows, columns = images.shape[-2:]
-    return torch.fft.fft(torch.fft.fft(images, 2 * columns), 2 * rows, dim=-2)
-
-
-def _crop_transform(spectra: torch.Tensor) -> torch.Tensor:
-    rows, columns = spectra.shape[-2] // 2, spectra.shape[-1] // 2
-    return torch.fft.ifft(torch.fft.ifft(spectra, dim=-2)[..., :rows, :])[..., :columns]
+    spectra = torch.fft.fft(torch.fft.fft(images, 2 * columns).mT, 2 * rows).contiguous()
+    torch.view_as_real(spectra).flatten(-2).mul_(doubled)
+    return torch.fft.ifft(torch.fft.ifft(spectra)[..., :rows].mT)[..., :columns]
 
 
 def _frames_together(grid: torch.Size, device: str) -> int:

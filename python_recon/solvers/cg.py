@@ -43,10 +43,10 @@ def conjugate_gradient(
     for step in range(1, iterations + 1):
         applied = normal_op(direction)
         length = _ratio(power, _inner(direction, applied))
-        solution += length * direction
-        residual -= length * applied
+        solution.addcmul_(length, direction)
+        residual.addcmul_(length, applied, value=-1)
         new_power = _power(residual)
-        direction = residual + _ratio(new_power, power) * direction
+        direction.mul_(_ratio(new_power, power)).add_(residual)
         power = new_power
         if after_step is not None and after_step(step):
             break
@@ -54,8 +54,9 @@ def conjugate_gradient(
 
 
 def _inner(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    product = torch.view_as_real(a).mul(torch.view_as_real(b))
-    return product.flatten(1).sum(1).reshape(-1, *[1] * (a.ndim - 1))
+    rows, columns = (torch.view_as_real(each).flatten(1) for each in (a, b))
+    product = torch.bmm(rows[:, None], columns[..., None])
+    return product.reshape(-1, *[1] * (a.ndim - 1))
 
 
 def _power(a: torch.Tensor) -> torch.Tensor:

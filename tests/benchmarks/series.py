@@ -7,7 +7,7 @@ import torch
 
 from python_recon.methods.grasp import GraspOptions
 from python_recon.methods.grasp import run as run_grasp
-from python_recon.methods.subspace import SubspaceOptions
+from python_recon.methods.subspace import SubspaceOptions, steps_needed
 from python_recon.methods.subspace import run as run_subspace
 from python_recon.metrics import match_scale, nrmse
 from python_recon.schedule import Budget
@@ -37,7 +37,7 @@ def run(reporter: Reporter) -> None:
     entries = race([*ours, *peers], lambda images: {"NRMSE": _nrmse(images, series)}, reporter.limit_s)
     costs = (
         floors.grasp(series, grasp.iterations),
-        floors.subspace(series, subspace.iterations, subspace.components),
+        floors.subspace(series, steps_needed(series.tensors), subspace.components),
     )
     for entry, floor, share in zip(entries, costs, (1 / 8, 1 / 20), strict=False):
         targets = [target for peer in entries[2:] for target in _targets(entry, peer, share)]
