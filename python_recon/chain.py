@@ -5,32 +5,47 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from python_recon.acquisition.binning import bin_frames, stack_frames
-from python_recon.acquisition.coil_compression import apply_compression, compress, compression_matrix
+from python_recon.acquisition.cardiac_frames import gate
+from python_recon.acquisition.coil_compression import compress
 from python_recon.acquisition.delays import correct
 from python_recon.acquisition.density import fill_density
 from python_recon.acquisition.extent import field_of_view_scale, narrow, trim, widen
 from python_recon.acquisition.noise import whiten
+from python_recon.acquisition.physiology_record import PhysiologyRecord
 from python_recon.acquisition.screening import refuse_noise
 from python_recon.acquisition.trajectory import locate, spoke_extent
+from python_recon.arrivals import Arrivals
 from python_recon.coil_maps import estimate
 from python_recon.config import Config
 from python_recon.data import CoilMaps, ImageSeries, KSpace, Readout, Scan
+from python_recon.errors import BackendError
+from python_recon.memory import MemoryLimits, Size, is_out_of_memory, told
+from python_recon.memory_forecast import forecast
+from python_recon.previews import PREVIEW_SERIES as PREVIEW_SERIES
+from python_recon.previews import Previews
+from python_recon.scan_context import timed
 from python_recon.schedule import Budget, ProgressReport, silent
-from python_recon.slice_queue import Fit, SliceKey, SliceQueue, raise_failures
+from python_recon.slice_fit import Fit, labelled
+from python_recon.slice_queue import SliceKey, SliceQueue
+from python_recon.usage import give_memory_back, peak_memory
 
-PREVIEW_SERIES = 1
 FINAL_SERIES = 2
 
 _log = logging.getLogger(__name__)
 
 
 def reconstruct_stream(
-    readouts: Iterable[Readout], scan: Scan, config: Config, report: ProgressReport = silent
+    readouts: Iterable[Readout],
+    scan: Scan,
+    config: Config,
+    report: ProgressReport = silent,
+    record: PhysiologyRecord | None = None,
 ) -> Iterator[ImageSeries]:
     """Reconstruct a scan as it arrives: a preview of every frame, then the configured method.
 
@@ -45,23 +60,31 @@ def reconstruct_stream(
     report
         Is told, after the last readout, how far the method is; called from another thread, but only while
         the caller waits for the next series.
+    record
+        Gathers the waveforms that come between the readouts; by default there are none.
 
     Yields
     ------
-        One-frame series of index 1 while data arrive; then one series of index 2 for every slice,
-        contrast and set. The series of a slice comes already between previews, where it can be fitted while
-        other slices are received. Where the method is the preview's, the previews are all there is.
+        One-frame series of index 1 while data arrive; then the series of index 2 for every slice, contrast
+        and set, in as many parts as the method makes it in. That of a slice comes already between previews,
+        where it can be fitted while other slices are received. Where the method is the preview's, the
+        previews are all there is.
 
     Raises
     ------
     ReconError
         If the data or the configuration do not allow a reconstruction. Where only some slices fail, the
         images of all others come first; a client has then all that can be shown, and at the very end one
-        error that names each slice without images and the reason.
+        error that names each slice without images and the reason. Before the first readout is taken, if the
+        scan that the header announces is too large for the memory.
     """
-    located = prepare_readouts(readouts, scan, config)
-    frames = bin_frames(located, scan, config.binning, image_matrix(scan, config))
-    yield from reconstruct_frames(frames, config, report)
+    stream = _Stream(report, record or PhysiologyRecord(), Arrivals(), MemoryLimits.of(config))
+    matrix = image_matrix(scan, config)
+    if _has_method(config):
+        forecast(scan, config, matrix).check(stream.limits)
+    stamped = stream.record.stamped(stream.arrivals.watch(readouts))
+    frames = bin_frames(prepare_readouts(stamped, scan, config), scan, config.binning, matrix)
+    yield from _reconstruct_frames(frames, config, stream)
 
 
 def prepare_readouts(readouts: Iterable[Readout], scan: Scan, config: Config) -> Iterator[Readout]:
@@ -93,27 +116,40 @@ def _pixels(matrix: int, share: float) -> int:
     return matrix if share == 1 else max(2 * round(matrix * share / 2), 2)
 
 
-def reconstruct_frames(
-    frames: Iterable[KSpace], config: Config, report: ProgressReport = silent
-) -> Iterator[ImageSeries]:
+@dataclass(frozen=True)
+class _Stream:
+    """What accompanies the frames of a scan."""
+
+    report: ProgressReport
+    record: PhysiologyRecord
+    arrivals: Arrivals
+    limits: MemoryLimits
+
+
+def _has_method(config: Config) -> bool:
+    """Whether other images follow the previews."""
+    return config.method != config.preview or config.binning.by == "cardiac"
+
+
+def _reconstruct_frames(frames: Iterable[KSpace], config: Config, stream: _Stream) -> Iterator[ImageSeries]:
     """The part of :func:`reconstruct_stream` after binning."""
-    previews: dict[SliceKey, Preview] = {}
-    has_method = config.method != config.preview
+    has_method = _has_method(config)
+    previews = Previews(config, stream.arrivals, may_skip=has_method)
 
-    def fit(group: Sequence[KSpace], budget: Budget) -> Fit:
-        return _fit(stack_frames(group), config, config.method, budget)
+    def fit(group: Sequence[KSpace], budget: Budget) -> Iterator[Fit]:
+        kspace = gate(stack_frames(group), stream.record.so_far(), config.binning)
+        limits = stream.limits.beside(queue.held_bytes)
+        return _fit(kspace, config, config.method, replace(budget, memory=limits))
 
-    with SliceQueue(fit, report) as queue:
+    with SliceQueue(fit, stream.report, at_end=config.binning.by == "cardiac") as queue:
         for frame in frames:
             if has_method:
                 queue.add(frame)
-            if config.preview != "none":
-                yield from previews.setdefault(SliceKey.of(frame), Preview(config)).show(frame)
+                stream.limits.check_held(queue.held_bytes, queue.n_frames)
+            yield from previews.show(frame)
             yield from queue.ready()
         yield from queue.rest(config.max_recon_seconds)
-    if not has_method:
-        failures = {key: each.last_error for key, each in previews.items() if not each.n_shown}
-        raise_failures({key: error for key, error in failures.items() if error}, len(previews))
+    previews.conclude()
 
 
 def reconstruct_slice(
@@ -132,31 +168,39 @@ def reconstruct_slice(
     budget
         Time and progress; by default what the configuration allows.
     """
-    return _fit(kspace, config, method, budget or Budget(config.max_recon_seconds)).series
+    budget = budget or Budget(config.max_recon_seconds, memory=MemoryLimits.of(config))
+    parts = [part.series for part in _fit(kspace, config, method, budget)]
+    return replace(
+        parts[-1],
+        images=np.concatenate([part.images for part in parts]),
+        times_s=kspace.times_s,
+        physiology_s=kspace.physiology_s,
+        first_frame=kspace.first_frame,
+        coil_maps=parts[0].coil_maps,
+    )
 
 
-def _fit(kspace: KSpace, config: Config, method: str, budget: Budget) -> Fit:
-    from python_recon.ladder import climb_down
+def _fit(kspace: KSpace, config: Config, method: str, budget: Budget) -> Iterator[Fit]:
+    """The frames of a slice, as a method or the rungs below it make them."""
+    from python_recon.ladder import climb_down_in_parts
 
-    started, matrix = time.monotonic(), kspace.matrix
-    kspace, maps = prepare_slice(kspace, config)
-    prepared = time.monotonic()
+    started, matrix, first = time.monotonic(), kspace.matrix, 0
+    kspace, maps, details, comment = _prepare(kspace, config, budget.memory)
     options = config.options if method == config.method else {}
-    outcome = climb_down(kspace, maps, method, options, budget)
-    images = narrow(outcome.reconstruction.images.cpu().numpy(), matrix)
-    details = {
-        **outcome.reconstruction.details,
-        "seconds_preparation": prepared - started,
-        "seconds_method": outcome.seconds,
-        "coil_maps": maps.source,
-        "virtual_coils": maps.n_coils,
-        "field_of_view_scale": kspace.matrix[0] / matrix[0],
-    }
-    series = ImageSeries(images, outcome.method, FINAL_SERIES, comment=outcome.comment, details=details)
+    with timed("method"):
+        for outcome in climb_down_in_parts(kspace, maps, method, options, budget):
+            result = outcome.reconstruction
+            images = narrow(result.images.cpu().numpy(), matrix)
+            remarks = "; ".join(filter(None, [comment, outcome.comment]))
+            figures = {**result.details, **details, **peak_memory(kspace.data.device.type)}
+            figures |= {"seconds_method": outcome.seconds, "virtual_coils": outcome.n_coils}
+            series = ImageSeries(images, outcome.method, FINAL_SERIES, comment=remarks, details=figures)
+            if config.output.coil_maps and first == 0:
+                series = replace(series, coil_maps=_narrow_maps(maps, matrix))
+            part = kspace.frames(slice(first, first := first + len(images)))
+            yield Fit(labelled(series, part), result.state if outcome.method == method else None)
     seconds = time.monotonic() - started
-    _log.info("%s: %s of %d frames in %.2f s", SliceKey.of(kspace), outcome.method, len(images), seconds)
-    state = outcome.reconstruction.state if outcome.method == method else None
-    return Fit(_labelled(series, kspace), state)
+    _log.info("%s: %s of %d frames in %.2f s", SliceKey.of(kspace), outcome.method, first, seconds)
 
 
 def prepare_slice(kspace: KSpace, config: Config) -> tuple[KSpace, CoilMaps]:
@@ -165,83 +209,63 @@ def prepare_slice(kspace: KSpace, config: Config) -> tuple[KSpace, CoilMaps]:
     Delays are corrected, the field of view is made as wide as the object (``narrow`` cuts the images),
     coils are compressed, density and maps computed.
     """
+    kspace = _prepare_kspace(kspace, config)
+    return kspace, estimate(kspace, config.coils)
+
+
+def _narrow_maps(maps: CoilMaps, matrix: tuple[int, int]) -> np.ndarray:
+    wide = maps.maps.cpu().numpy()
+    scale = np.float32(np.sqrt(np.prod(wide.shape[1:]) / np.prod(matrix)))  # maps have none, unlike images
+    return narrow(wide * scale, matrix)
+
+
+def _prepare(
+    kspace: KSpace, config: Config, limits: MemoryLimits
+) -> tuple[KSpace, CoilMaps, dict[str, Any], str]:
+    """A slice ready for a method, what is worth keeping of that, and what a reader should know of it.
+
+    Raises
+    ------
+    BackendError
+        If the host's memory is too small for it. Where the GPU's is, the CPU takes its place.
+    """
+    need = Size.of(kspace).preparation
+    if need > limits.host:
+        raise BackendError(
+            f"to prepare the slice takes {told(need)} of host memory, {told(max(limits.host, 0))} are left; "
+            "raise max_host_gb or measure fewer slices or frames"
+        )
+    try:
+        return *_prepare_timed(kspace, config), ""
+    except (MemoryError, RuntimeError) as error:
+        if config.device == "cpu" or not is_out_of_memory(error):
+            raise
+        _log.warning("the slice is prepared on the CPU: %s", str(error))
+    give_memory_back()
+    on_cpu = config.model_copy(update={"device": "cpu"})
+    return *_prepare_timed(kspace, on_cpu), "the GPU has too little memory for the slice: done on the CPU"
+
+
+def _prepare_timed(kspace: KSpace, config: Config) -> tuple[KSpace, CoilMaps, dict[str, Any]]:
+    started, matrix = time.monotonic(), kspace.matrix
+    with timed("preparation"):
+        kspace = _prepare_kspace(kspace, config)
+    prepared = time.monotonic()
+    with timed("coil maps"):
+        maps = estimate(kspace, config.coils)
+    details = {
+        "seconds_preparation": prepared - started,
+        "seconds_coil_maps": time.monotonic() - prepared,
+        "coil_maps": maps.source,
+        "field_of_view_scale": kspace.matrix[0] / matrix[0],
+    }
+    return kspace, maps, details
+
+
+def _prepare_kspace(kspace: KSpace, config: Config) -> KSpace:
     from python_recon.device import set_up
 
     device = set_up(config)
     kspace = widen(kspace, config.field_of_view_scale or field_of_view_scale(kspace))
     kspace = compress(correct(kspace, config.trajectory.correct_delay), config.coils)
-    kspace = fill_density(kspace, config.density).to_torch(device)
-    return kspace, estimate(kspace, config.coils)
-
-
-class Preview:
-    """Images of single frames of one slice, at once.
-
-    Virtual coils are chosen by the first frame. The coil maps come from the frames so far, anew whenever
-    their number has doubled: rough at first, and soon good, at a cost that does not grow.
-    """
-
-    _FRAMES_FOR_MAPS = 16
-
-    def __init__(self, config: Config) -> None:
-        coils = config.coils.model_copy(update={"maps": "low_resolution"})
-        self._config = config.model_copy(update={"coils": coils})
-        self._recent: list[KSpace] = []
-        self._matrix: np.ndarray | None = None
-        self._maps: CoilMaps | None = None
-        self.n_shown = 0
-        self.last_error: Exception | None = None
-
-    def show(self, frame: KSpace) -> Iterator[ImageSeries]:
-        """The frame's image; nothing, and a line in the log, where it cannot be made."""
-        from python_recon.ladder import SURVIVABLE
-
-        try:
-            series = self._image(frame)
-        except SURVIVABLE as error:
-            self.last_error = error
-            _log.warning("no preview of frame %d: %s", frame.first_frame, error)
-            return
-        self.n_shown += 1
-        yield series
-
-    def _image(self, frame: KSpace) -> ImageSeries:
-        from python_recon.device import set_up
-        from python_recon.ladder import climb_down
-
-        started = time.monotonic()
-        config = self._config
-        if self._matrix is None:
-            self._matrix = compression_matrix(frame, config.coils)
-        frame = apply_compression(frame, self._matrix)
-        maps = self._current_maps(frame)
-        prepared = fill_density(frame, config.density).to_torch(set_up(config))
-        outcome = climb_down(prepared, maps, config.preview, {}, Budget(config.max_recon_seconds))
-        series = ImageSeries(
-            outcome.reconstruction.images.cpu().numpy(),
-            outcome.method,
-            PREVIEW_SERIES,
-            comment=outcome.comment,
-            details={"seconds_method": time.monotonic() - started},
-        )
-        return _labelled(series, frame)
-
-    def _current_maps(self, frame: KSpace) -> CoilMaps:
-        self._recent = [*self._recent, frame][-self._FRAMES_FOR_MAPS :]
-        count = len(self._recent)
-        if self._maps is None or (count < self._FRAMES_FOR_MAPS and count & (count - 1) == 0):
-            self._maps = estimate(stack_frames(self._recent).to_torch(), self._config.coils)
-        return self._maps
-
-
-def _labelled(series: ImageSeries, kspace: KSpace) -> ImageSeries:
-    """The series with everything that travels with the k-space."""
-    return replace(
-        series,
-        geometry=kspace.geometry,
-        counters=kspace.counters,
-        times_s=kspace.times_s,
-        physiology_s=kspace.physiology_s,
-        first_frame=kspace.first_frame,
-        measurement_id=kspace.measurement_id,
-    )
+    return fill_density(kspace, config.density).to_torch(device)

@@ -62,8 +62,9 @@ class TrajectoryConfig(Section):
 class BinningConfig(Section):
     """How readouts become frames."""
 
-    by: Literal["auto", "spokes", "repetition", "phase"] = "auto"
-    """What makes a frame; auto follows the header: phase, else repetition, else spokes."""
+    by: Literal["auto", "spokes", "repetition", "phase", "cardiac", "beat"] = "auto"
+    """What makes a frame; auto follows the header: phase, else repetition, else spokes. cardiac: a phase of
+    the heart, from all beats; beat: a phase of each beat, as it streams."""
     spokes_per_frame: int | None = Field(None, ge=1)
     """Spokes of a frame (profiles_per_frame)."""
     step: int | None = Field(None, ge=1)
@@ -72,6 +73,10 @@ class BinningConfig(Section):
     """View sharing: spokes borrowed on either side of a frame, for the outer k-space only."""
     minimum_fraction: float = Field(0.5, gt=0, le=1)
     """A frame with less than this share of its spokes is left out."""
+    cardiac_phases: int = Field(25, ge=1)
+    """Frames of a heartbeat, by cardiac or beat."""
+    beat_tolerance: float = Field(0.25, gt=0, le=1)
+    """By cardiac, beats whose length departs from the median by more than this share are left out."""
 
 
 class CoilConfig(Section):
@@ -107,6 +112,8 @@ class OutputConfig(Section):
     """Bits used of uint16."""
     series_description: str = ""
     """Appended to the series description; empty: the name of the method."""
+    coil_maps: bool = False
+    """Send the coil maps of the method as well, as a complex image of series 3."""
 
 
 class Config(Section):
@@ -130,6 +137,13 @@ class Config(Section):
     """Time for the method, from the last readout on."""
     max_idle_seconds: float = Field(60.0, gt=0)
     """Silence of the peer after which the scan is ended."""
+    preview_deadline_s: float = Field(2.0, gt=0)
+    """Age of a frame from which on its preview is left out, where data arrive at the pace of the scan and a
+    method follows; a file that is sent faster keeps all its previews."""
+    max_host_gb: float | None = Field(None, gt=0)
+    """Memory for the data of a scan and its reconstruction, GB; None: 90 % of what is free at its start."""
+    max_gpu_gb: float | None = Field(None, gt=0)
+    """The same on the GPU."""
     noise: NoiseConfig = NoiseConfig()
     trajectory: TrajectoryConfig = TrajectoryConfig()
     binning: BinningConfig = BinningConfig()

@@ -23,10 +23,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from python_recon.acquisition.physiology import Physiology
 from python_recon.arrays import Array, to_numpy
 from python_recon.errors import ShapeError
 
 Vector: TypeAlias = tuple[float, float, float]
+
+SERIES_OF_A_RUN = 10
+"""A new run of frames begins new series, whose indices are this much higher."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +78,14 @@ class Readout:
     """Dwell time of a sample; 0 when unknown."""
     time_s: float = 0.0
     """Acquisition time stamp."""
+    arrived_s: float | None = None
+    """When it was received, by the monotonic clock; None: unknown."""
     physiology_s: Vector = (0.0, 0.0, 0.0)
     """Physiology time stamps; the first is the time since the last R wave."""
     scan_counter: int = 0
     user_float: tuple[float, ...] = ()
+    channel_mask: tuple[int, ...] = ()
+    """Bits of the receive channels that are in use; empty when unknown."""
     is_noise: bool = False
     is_reversed: bool = False
     """Acquired from the far end; the samples are in forward order already."""
@@ -157,8 +165,14 @@ class KSpace:
     """Number of the first frame within its series, for k-space that arrives frame by frame."""
     frame_states: np.ndarray | None = None
     """(frame,) int, respiratory state of each frame; None: not sorted."""
+    is_periodic: bool = False
+    """Whether the first frame follows the last: they are phases of one beat."""
+    physiology: Physiology | None = None
+    """Heart and breath during the whole scan; None: only the stamps are known."""
+    comment: str = ""
+    """What a reader of the images should know: beats that were left out, signals that were missing."""
     run: int = 0
-    """Rises where geometry, coil or sample count change in mid-scan: frames of one run fit together."""
+    """Rises where geometry, coils or sample count change in mid-scan: frames of one run fit together."""
 
     def __post_init__(self) -> None:
         frames, _, spokes, readout = self.data.shape
@@ -231,7 +245,7 @@ class ImageSeries:
     method: str
     """Name of the method that made them."""
     series_index: int
-    """1 for the preview, 2 for the configured method; further kinds follow."""
+    """1 for the preview, 2 for the configured method; of a second run of frames, 11 and 12."""
     geometry: Geometry = Geometry()
     counters: Counters = Counters()
     times_s: np.ndarray | None = None
@@ -245,6 +259,8 @@ class ImageSeries:
     details: Mapping[str, Any] = field(default_factory=dict)
     """Seconds by stage, iterations, stop reason."""
     measurement_id: str = ""
+    coil_maps: np.ndarray | None = None
+    """(coil, y, x) complex64 of the coils after compression; None unless ``output.coil_maps`` is set."""
 
     @property
     def n_frames(self) -> int:

@@ -6,10 +6,11 @@ import torch
 
 from python_recon.config import Config
 from python_recon.errors import BackendError
+from python_recon.memory import GB
 
 
 def set_up(config: Config) -> str:
-    """Apply the number of threads and return the Torch device, ``cpu`` or ``cuda``.
+    """Apply the number of threads and Torch's share of the GPU; return its device, ``cpu`` or ``cuda``.
 
     Raises
     ------
@@ -24,4 +25,8 @@ def set_up(config: Config) -> str:
             f"device is cuda, but Torch {torch.__version__} finds no GPU; set device to auto, or run "
             "`gadgetron-pisco doctor`"
         )
-    return "cuda" if has_cuda and config.device != "cpu" else "cpu"
+    device = "cuda" if has_cuda and config.device != "cpu" else "cpu"
+    if device == "cuda" and config.max_gpu_gb is not None:
+        total = torch.cuda.mem_get_info()[1]
+        torch.cuda.set_per_process_memory_fraction(min(config.max_gpu_gb * GB / total, 1.0))
+    return device

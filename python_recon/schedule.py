@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from python_recon.memory import MemoryLimits
+
 ProgressReport = Callable[[str, float], None]
 """Called with what is being done and the share of it that is done (0..1)."""
 
@@ -29,7 +31,7 @@ def part_of(report: ProgressReport, index: int, total: int, label: str = "") -> 
 
 @dataclass(frozen=True)
 class Budget:
-    """How long a method may take, whom it tells how far it is, and what it may start from."""
+    """What time and memory a method may take, whom it tells how far it is, and what it may start from."""
 
     seconds: float = float("inf")
     report: ProgressReport = silent
@@ -37,6 +39,8 @@ class Budget:
     start: Any = None
     """State of a former fit to start from: the neighbouring slice's or the previous repetition's. Made by the
     same method, but perhaps from other coils or another matrix; None: there is none."""
+    memory: MemoryLimits = field(default_factory=MemoryLimits)
+    """For the slice, prepared k-space included."""
     _cancelled: threading.Event = field(default_factory=threading.Event, repr=False, compare=False)
 
     def cancel(self) -> None:

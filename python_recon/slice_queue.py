@@ -1,7 +1,7 @@
 """Slices fitted one after the other, the first of them while others are still being received.
 
 A slice is taken to be complete when frames of another one begin. Its fit then runs in a thread, without a
-deadline, and its series is handed out when it is done. Should more frames of it come after all (slices are
+deadline, and its images are handed out as it makes them. Should more frames of it come after all (slices are
 interleaved, or its last frame was not full), the fit is given up, and what has not begun waits for the end
 of the scan.
 """
@@ -9,8 +9,8 @@ of the scan.
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from types import TracebackType
@@ -18,7 +18,9 @@ from typing import Any, NamedTuple
 
 from python_recon.data import ImageSeries, KSpace
 from python_recon.errors import BackendError, ReconError
+from python_recon.scan_context import device_turn, working_on
 from python_recon.schedule import Budget, ProgressReport, silent
+from python_recon.slice_fit import FitSlice, Work
 
 _FEWEST_FRAMES = 2
 """Of a slice that is fitted before the end of the scan."""
@@ -46,19 +48,6 @@ class SliceKey(NamedTuple):
         return ", ".join(parts + [f"{name} {number}" for name, number in others.items() if number])
 
 
-@dataclass(frozen=True)
-class Fit:
-    """What came of a slice."""
-
-    series: ImageSeries
-    state: Any = None
-    """What the fit of the next slice may start from."""
-
-
-FitSlice = Callable[[Sequence[KSpace], Budget], Fit]
-"""Reconstructs the frames of one slice within a budget."""
-
-
 @dataclass
 class _Slice:
     """What is known of a slice."""
@@ -66,18 +55,17 @@ class _Slice:
     key: SliceKey
     frames: list[KSpace] = field(default_factory=list)
     n_shown: int = 0
-    """Frames whose images were handed out."""
+    """Images that were handed out."""
+    is_done: bool = False
+    """Whether those are all there can be of the frames so far."""
     failure: Exception | None = None
-    """Why the last fit gave no images."""
-    fit: Future[Fit] | None = None
-    """Under way, or finished and not looked at yet."""
-    budget: Budget = field(default_factory=Budget)
-    """Of that fit."""
+    """Why the last fit gave no images, or not all."""
+    work: Work | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether frames are still to be fitted."""
-        return len(self.frames) > self.n_shown and self.failure is None
+        return not self.is_done and self.failure is None
 
 
 class SliceQueue:
@@ -86,7 +74,7 @@ class SliceQueue:
     Every image is handed out once: where frames come after the series of their slice was, all frames are
     fitted again at the end, and that series then holds the late ones only.
 
-    Each fit is offered what the last one of the same contrast and set has left to start from.
+    Each fit is offered what the last one of the same contrast, set and run has left to start from.
 
     Parameters
     ----------
@@ -94,18 +82,22 @@ class SliceQueue:
         Called in a thread, one slice at a time.
     report
         Is told how far a fit is, but only while :meth:`rest` waits for it.
+    at_end
+        Whether all slices wait for the end of the scan, since frames that come late would change all images.
     """
 
-    def __init__(self, fit_slice: FitSlice, report: ProgressReport = silent) -> None:
+    def __init__(self, fit_slice: FitSlice, report: ProgressReport = silent, *, at_end: bool = False) -> None:
         self._fit_slice = fit_slice
         self._report = report
         self._slices: dict[SliceKey, _Slice] = {}
         self._current: _Slice | None = None
-        self._has_returned = False
+        self._has_returned = at_end
         self._awaited: _Slice | None = None
-        self._states: dict[tuple[int, int], Any] = {}
+        self._states: dict[tuple[int, int, int], Any] = {}
         self._thread = ThreadPoolExecutor(1, "slice-fit")
-        self._given_up: list[Future[Fit]] = []
+        self._given_up: list[Future[None]] = []
+        self.n_frames, self.held_bytes = 0, 0
+        """What waits for a fit, or for more frames of its slice."""
 
     def __enter__(self) -> SliceQueue:
         return self
@@ -122,94 +114,115 @@ class SliceQueue:
         """Take a frame; where it is of another slice than the last one, the fit of that one begins."""
         key = SliceKey.of(frame)
         arrived = self._slices.setdefault(key, _Slice(key))
-        if arrived.fit or arrived.n_shown or arrived.failure:
+        if arrived.work or arrived.n_shown or arrived.failure:
             _log.info("%s: frames come after its fit has begun; it is fitted at the end of the scan", key)
             self._has_returned = True
             self._give_up(arrived)
         arrived.frames.append(frame)
+        arrived.is_done = False
+        self.n_frames += 1
+        self.held_bytes += _bytes_of(frame)
         former, self._current = self._current, arrived
         if former is None or former is arrived or self._has_returned:
             return
-        if former.fit is None and former.is_open and len(former.frames) >= _FEWEST_FRAMES:
+        if former.work is None and former.is_open and len(former.frames) >= _FEWEST_FRAMES:
             self._begin(former, Budget(report=self._report_of(former)))
 
     def ready(self) -> Iterator[ImageSeries]:
-        """The series that were finished in the meantime; does not wait."""
+        """The images that were finished in the meantime; does not wait."""
         for each in self._slices.values():
-            if each.fit is not None and each.fit.done():
-                yield from self._outcome(each, each.fit)
+            while each.work is not None and not each.work.parts.empty():
+                yield from self._next(each, each.work, 0.0)
 
     def rest(self, seconds: float) -> Iterator[ImageSeries]:
-        """The series that are still to come, after the last frame: that of the fit under way first.
+        """The images that are still to come, after the last frame: those of the fit under way first.
 
         Parameters
         ----------
         seconds
-            Time for all of them together.
+            Time for all of them together; waiting for a device that others use does not count.
 
         Raises
         ------
         ReconError
             After the last series, where slices failed; see :func:`raise_failures`.
         """
-        ended = Budget(seconds)
         for each in self._slices.values():
-            if each.fit is not None and each.fit.cancel():
-                each.fit = None
+            if each.work is not None and each.work.future.cancel():
+                each.work = None
         wait(self._given_up)
         waiting = [each for each in self._slices.values() if each.is_open]
-        waiting.sort(key=lambda each: each.fit is None)
+        waiting.sort(key=lambda each: each.work is None)
+        left_s = seconds
         for done, each in enumerate(waiting):
-            yield from self._finish(each, max(ended.left_s, 0.0) / (len(waiting) - done))
+            seconds = left_s / (len(waiting) - done)
+            with working_on(slice=str(each.key)), device_turn(Budget()):
+                self._awaited, started = each, time.monotonic()
+                work = each.work or self._begin(each, Budget(seconds, self._report_of(each)))
+                work.has_device.wait()  # while its images are sent, the device is held by the fit alone
+            yield from self._finish(each, work, started + seconds)
+            left_s = max(left_s - (work.ended_s - started), 0.0)
         failures = {each.key: each.failure for each in self._slices.values() if each.failure}
         raise_failures(failures, len(self._slices))
 
-    def _begin(self, each: _Slice, budget: Budget) -> Future[Fit]:
-        each.budget = budget
-        each.fit = self._thread.submit(self._run, each, tuple(each.frames), budget)
-        return each.fit
+    def _begin(self, each: _Slice, budget: Budget) -> Work:
+        frames = tuple(each.frames)
+        each.work = work = Work(budget)
+        work.begin(self._thread, lambda work: self._run(each, frames, work))
+        return work
 
-    def _run(self, each: _Slice, frames: Sequence[KSpace], budget: Budget) -> Fit:
+    def _run(self, each: _Slice, frames: Sequence[KSpace], work: Work) -> None:
         """A fit, in the thread."""
-        neighbours = (each.key.contrast, each.key.set)
-        fit = self._fit_slice(frames, replace(budget, start=self._states.get(neighbours)))
-        if each.budget is budget:  # not given up
-            self._states[neighbours] = fit.state
-        return fit
+        neighbours, state = each.key[1:], None
+        with working_on(slice=str(each.key)), device_turn(work.budget):
+            work.has_device.set()
+            budget = replace(work.budget, start=self._states.get(neighbours))
+            for part in self._fit_slice(frames, budget):
+                if each.work is not work:  # given up
+                    return
+                state = part.state
+                work.parts.put(part)
+        self._states[neighbours] = state
 
-    def _finish(self, each: _Slice, seconds: float) -> Iterator[ImageSeries]:
-        """Wait for the fit of a slice, and end it when its time is over."""
-        self._awaited = each
-        fit = each.fit or self._begin(each, Budget(seconds, self._report_of(each)))
-        if not wait([fit], min(seconds, threading.TIMEOUT_MAX)).done:
-            each.budget.cancel()
-            wait([fit])
-        self._awaited = None
-        yield from self._outcome(each, fit)
+    def _finish(self, each: _Slice, work: Work, until_s: float) -> Iterator[ImageSeries]:
+        """Hand out what a fit makes, and end it when its time is over."""
+        while each.work is not None:
+            yield from self._next(each, work, until_s - time.monotonic())
+        self.n_frames -= len(each.frames)
+        self.held_bytes -= sum(map(_bytes_of, each.frames))
         each.frames.clear()
 
-    def _outcome(self, each: _Slice, fit: Future[Fit]) -> Iterator[ImageSeries]:
+    def _next(self, each: _Slice, work: Work, seconds: float) -> Iterator[ImageSeries]:
+        """The next images of a fit, waiting for so long; at its end, what became of it is noted."""
+        self._awaited = each
+        part = work.take(seconds)
+        self._awaited = None
+        if part is None:
+            self._conclude(each, work)
+            return
+        skipped = min(max(each.n_shown - work.n_taken, 0), part.series.n_frames)
+        work.n_taken += part.series.n_frames
+        each.n_shown = max(each.n_shown, work.n_taken)
+        if skipped < part.series.n_frames:
+            yield _without_first(part.series, skipped)
+
+    def _conclude(self, each: _Slice, work: Work) -> None:
         from python_recon.ladder import SURVIVABLE
 
-        each.fit = None
+        each.work = None
         try:
-            series = fit.result().series
+            work.future.result()
+            each.is_done = True
         except SURVIVABLE as error:
-            _log.warning("%s failed: %s", each.key, error, exc_info=True)
-            each.failure = error
-            return
-        shown, each.n_shown = each.n_shown, len(each.frames)
-        yield _without_first(series, shown)
+            _log.warning("%s failed: %s", each.key, error, exc_info=True, extra={"slice": str(each.key)})
+            each.failure = error.with_traceback(None)  # which would keep the memory of what failed
 
     def _give_up(self, each: _Slice) -> None:
         """Forget the fit under way, and the failure of a former one."""
         each.failure = None
-        if each.fit is None:
-            return
-        each.budget.cancel()
-        if not each.fit.cancel():
-            self._given_up.append(each.fit)
-        each.fit, each.budget = None, Budget()
+        work, each.work = each.work, None
+        if work is not None and not work.cancel():
+            self._given_up.append(work.future)
 
     def _report_of(self, each: _Slice) -> ProgressReport:
         """Reports come from the thread, but only while the caller's waits for that slice."""
@@ -235,6 +248,10 @@ def raise_failures(failures: Mapping[SliceKey, Exception], n_slices: int) -> Non
     kind = kinds.pop() if len(kinds) == 1 else ReconError
     reasons = "; ".join(f"{key}: {error}" for key, error in failures.items())
     raise kind(f"{len(failures)} of {n_slices} slices failed: {reasons}")
+
+
+def _bytes_of(frame: KSpace) -> int:
+    return int(frame.data.nbytes + frame.trajectory.nbytes)
 
 
 def _without_first(series: ImageSeries, count: int) -> ImageSeries:

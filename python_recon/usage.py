@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import resource
 import sys
 import threading
 import time
@@ -34,13 +35,24 @@ def measure(work: Callable[[], Result]) -> tuple[Result, Usage]:
 
     Memory is sampled every 5 ms, so a peak that is shorter may be missed.
     """
-    _give_memory_back()
+    give_memory_back()
     with _PeakMemory() as peak:
         started = time.perf_counter()
         result = work()
         seconds = time.perf_counter() - started
     memory_mb, device_mb = (growth / 2**20 for growth in peak.growth)
     return result, Usage(seconds, memory_mb, device_mb)
+
+
+def peak_memory(device: str) -> dict[str, float]:
+    """The most memory that this process has held so far: ``peak_memory_mib``, on CUDA ``peak_device_mib``."""
+    kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 10 if sys.platform == "darwin" else 1)
+    peaks = {"peak_memory_mib": kib / 1024}
+    if device == "cuda":
+        import torch
+
+        peaks["peak_device_mib"] = torch.cuda.max_memory_allocated() / 2**20
+    return peaks
 
 
 class _PeakMemory:
@@ -82,8 +94,8 @@ def _device_bytes_in_use() -> int:
     return int(total - free)
 
 
-def _give_memory_back() -> None:
-    """Return freed memory to the system: what an earlier run left would hide what this one needs."""
+def give_memory_back() -> None:
+    """Return freed memory to the system and to the GPU: others, and other libraries, may need it."""
     import torch
 
     gc.collect()
@@ -92,4 +104,7 @@ def _give_memory_back() -> None:
         if trim is not None:
             trim(0)
     if torch.cuda.is_available():
+        torch.backends.cuda.cufft_plan_cache.clear()
         torch.cuda.empty_cache()
+    if "cupy" in sys.modules:
+        sys.modules["cupy"].get_default_memory_pool().free_all_blocks()

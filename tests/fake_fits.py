@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 
 import numpy as np
 
 from python_recon.data import Counters, ImageSeries, KSpace
 from python_recon.schedule import Budget
-from python_recon.slice_queue import Fit, SliceQueue
+from python_recon.slice_fit import Fit
+from python_recon.slice_queue import SliceQueue
 
 PATIENCE_S = 20.0
 
@@ -43,7 +45,7 @@ class Fitter:
         self.begun, self.may_end = threading.Event(), threading.Event()
         self.may_end.set()
 
-    def __call__(self, frames, budget) -> Fit:
+    def __call__(self, frames, budget) -> Iterator[Fit]:
         self.calls.append((frames[0].counters.slice, len(frames)))
         self.budgets.append(budget)
         self.begun.set()
@@ -51,7 +53,7 @@ class Fitter:
         while not (self.may_end.is_set() or budget.is_spent):
             assert time.monotonic() < deadline
             time.sleep(0.001)
-        return Fit(series_of(frames), state=f"state of slice {frames[0].counters.slice}")
+        yield Fit(series_of(frames), state=f"state of slice {frames[0].counters.slice}")
 
 
 def numbers(series) -> list[int]:

@@ -53,10 +53,8 @@ def fits_done(monkeypatch):
     done, fit = threading.Event(), chain._fit
 
     def noting(*arguments):
-        try:
-            return fit(*arguments)
-        finally:
-            done.set()
+        yield from fit(*arguments)
+        done.set()
 
     monkeypatch.setattr(chain, "_fit", noting)
     return done
@@ -106,14 +104,14 @@ def test_a_stream_that_breaks_leaves_no_thread(three_slices):
 
 @pytest.mark.parametrize("order", [list, one_after_the_other], ids=["interleaved", "sequential"])
 def test_a_slice_that_fails_costs_no_other_and_is_told_last(three_slices, order, monkeypatch):
-    prepare = chain.prepare_slice
+    estimate = chain.estimate
 
-    def fail_at_1(kspace, config):
+    def fail_at_1(kspace, coils):
         if kspace.counters.slice == 1:
             raise np.linalg.LinAlgError("SVD did not converge")
-        return prepare(kspace, config)
+        return estimate(kspace, coils)
 
-    monkeypatch.setattr(chain, "prepare_slice", fail_at_1)
+    monkeypatch.setattr(chain, "estimate", fail_at_1)
     settings = load_config({"method": "cg_sense", "preview": "none"})
     stream, series = reconstruct_stream(order(three_slices), SCAN, settings), []
     with pytest.raises(BackendError, match="1 of 3 slices failed: slice 1: SVD did not converge"):

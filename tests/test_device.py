@@ -25,6 +25,17 @@ def test_with_a_gpu_it_is_used(device):
     assert set_up(load_config({"device": device})) == "cuda"
 
 
+@pytest.mark.cuda
+def test_the_share_of_the_gpu_is_kept():
+    try:
+        set_up(load_config({"device": "cuda", "max_gpu_gb": 0.5}))
+        torch.empty(100 << 20, dtype=torch.uint8, device="cuda")
+        with pytest.raises(torch.cuda.OutOfMemoryError):
+            torch.empty(1 << 30, dtype=torch.uint8, device="cuda")
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+
+
 @pytest.fixture
 def threads():
     before = torch.get_num_threads()

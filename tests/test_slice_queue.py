@@ -153,9 +153,9 @@ def test_progress_is_told_only_while_it_is_waited_for(fitter):
     def fit(frames, budget):
         index = frames[0].counters.slice
         budget.report(f"slice {index}", 0.5)
-        result = fitter(frames, budget)
+        parts = list(fitter(frames, budget))
         budget.report(f"slice {index}", 1.0)
-        return result
+        return parts
 
     fitter.may_end.clear()
     with SliceQueue(fit, lambda stage, done: told.append((stage, done))) as queue:
