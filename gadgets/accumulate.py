@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from gadgets.guard import run_gadget
 
 if TYPE_CHECKING:
+    from collections import deque
+
     import ismrmrd
 
     from gadgets.messages import ReconData, SamplingDescription
@@ -26,8 +28,8 @@ def accumulate(connection: Any) -> None:
     run_gadget(connection, frames)
 
 
-def frames(stream: ReadoutStream, config: Config) -> Iterator[ReconData]:
-    """One message a frame: whitened samples, trajectory in -0.5..0.5, headers.
+def frames(stream: ReadoutStream, config: Config) -> Iterator[ReconData | ismrmrd.Waveform]:
+    """One message a frame: whitened samples, trajectory in -0.5..0.5, headers. Waveforms are handed on.
 
     The headers are those that came, but for what whitening, trimming and turning have changed.
 
@@ -43,7 +45,14 @@ def frames(stream: ReadoutStream, config: Config) -> Iterator[ReconData]:
 
     located = prepare_readouts(stream, stream.scan, config)
     for group in _grouped(located, config.binning.spokes_per_frame):
+        yield from _taken(stream.waveforms)
         yield recon_data_from(group, stream.scan)
+    yield from _taken(stream.waveforms)
+
+
+def _taken(waveforms: deque[ismrmrd.Waveform]) -> Iterator[ismrmrd.Waveform]:
+    while waveforms:
+        yield waveforms.popleft()
 
 
 def _grouped(readouts: Iterable[Readout], spokes_per_frame: int | None) -> Iterator[list[Readout]]:

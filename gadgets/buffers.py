@@ -1,4 +1,4 @@
-"""Acquisitions out of the messages in which Gadgetron groups them."""
+"""Acquisitions and waveforms out of the messages in which Gadgetron groups them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from gadgets.messages import AcquisitionBucket, ReconBuffer, ReconData
 from python_recon.errors import DataError
 
 
-def acquisitions_from(items: Iterable[Any], others: Counter[str]) -> Iterator[ismrmrd.Acquisition]:
-    """The acquisitions among a stream's items, those of recon data and buckets unpacked.
+def unpacked(items: Iterable[Any], others: Counter[str]) -> Iterator[ismrmrd.Acquisition | ismrmrd.Waveform]:
+    """The acquisitions and waveforms among a stream's items, those of recon data and buckets unpacked.
 
-    Waveforms and whatever else there is are counted in ``others``.
+    Whatever else there is is counted in ``others``.
 
     Raises
     ------
@@ -24,10 +24,10 @@ def acquisitions_from(items: Iterable[Any], others: Counter[str]) -> Iterator[is
         Where headers, data and trajectory of recon data do not fit together.
     """
     for item in items:
-        if isinstance(item, ismrmrd.Acquisition):
+        if isinstance(item, ismrmrd.Acquisition | ismrmrd.Waveform):
             yield item
         elif isinstance(item, AcquisitionBucket):
-            others.update("waveform" for _ in item.waveforms)
+            yield from item.waveforms
             yield from item.acquisitions
         elif isinstance(item, ReconData):
             for bit in item.bits:

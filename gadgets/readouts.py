@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import ismrmrd
 import numpy as np
 from ismrmrd import constants
 
-from gadgets.buffers import acquisitions_from
+from gadgets.backlog import Backlog
+from gadgets.buffers import unpacked
+from gadgets.waveforms import TICK_S as TICK_S
+from gadgets.waveforms import waveform_from
+from python_recon.acquisition.physiology_record import PhysiologyRecord
 from python_recon.data import Counters, Geometry, Readout, Scan, Vector
 from python_recon.errors import DataError
-
-TICK_S = 2.5e-3
-"""One tick of the time stamps."""
 
 _RADIAL_KINDS = ("radial", "goldenangle")
 _log = logging.getLogger(__name__)
@@ -109,7 +111,8 @@ class ReadoutStream:
 
     The items are acquisitions, recon data or buckets; others are passed by. Left out are readouts that do
     not image (their flags say so), are empty, or belong to another encoding space; noise readouts are
-    kept. ``skipped`` counts them, by reason, and is logged at the end.
+    kept. ``skipped`` counts them, by reason, and is logged at the end. Waveforms that come between the
+    readouts are gathered in ``physiology``, and as they came in ``waveforms``.
 
     Raises
     ------
@@ -117,12 +120,17 @@ class ReadoutStream:
         Where the header does not describe the encoding space; at the end, where no readout imaged.
     """
 
-    def __init__(self, items: Iterable[Any], header: ismrmrd.xsd.ismrmrdHeader) -> None:
+    def __init__(
+        self, items: Iterable[Any], header: ismrmrd.xsd.ismrmrdHeader, backlog: Backlog | None = None
+    ) -> None:
+        self._backlog = backlog or Backlog()
         self.skipped: Counter[str] = Counter()
         self.measurement_uid = 0
         self.n_readouts = 0
-        self._n_noise = 0
-        self._acquisitions = acquisitions_from(items, self.skipped)
+        self.physiology = PhysiologyRecord()
+        self.waveforms: deque[ismrmrd.Waveform] = deque()
+        self._n_noise = self._n_waveforms = 0
+        self._acquisitions = self._without_waveforms(unpacked(items, self.skipped))
         self._encoding_space, waiting = self._find_encoding_space(header)
         self._acquisitions = itertools.chain(waiting, self._acquisitions)
         self.scan = scan_from(header, self._encoding_space)
@@ -136,8 +144,24 @@ class ReadoutStream:
             self.measurement_uid = self.measurement_uid or acquisition.measurement_uid
             self.n_readouts += 1
             self._n_noise += bool(acquisition.flags & _NOISE)
-            yield readout_from(acquisition, self.scan)
+            readout = readout_from(acquisition, self.scan)
+            yield replace(readout, arrived_s=self._backlog.taken_arrived_s)
         self._conclude()
+
+    def _without_waveforms(
+        self, items: Iterable[ismrmrd.Acquisition | ismrmrd.Waveform]
+    ) -> Iterator[ismrmrd.Acquisition]:
+        for item in items:
+            if isinstance(item, ismrmrd.Acquisition):
+                yield item
+                continue
+            self.waveforms.append(item)
+            waveform = waveform_from(item)
+            if waveform is None:
+                self.skipped[f"waveform of unknown id {item.waveform_id} or without samples"] += 1
+                continue
+            self._n_waveforms += 1
+            self.physiology.add(waveform)
 
     def _conclude(self) -> None:
         left_out = ", ".join(f"{count} {reason}" for reason, count in self.skipped.most_common()) or "nothing"
@@ -145,7 +169,13 @@ class ReadoutStream:
             raise DataError(
                 f"the stream holds no imaging readouts: {self._n_noise} are noise, left out were: {left_out}"
             )
-        _log.info("%d readouts, %d of them noise; left out: %s", self.n_readouts, self._n_noise, left_out)
+        _log.info(
+            "%d readouts, %d of them noise; %d waveforms; left out: %s",
+            self.n_readouts,
+            self._n_noise,
+            self._n_waveforms,
+            left_out,
+        )
 
     def _find_encoding_space(
         self, header: ismrmrd.xsd.ismrmrdHeader
@@ -211,6 +241,7 @@ def readout_from(acquisition: ismrmrd.Acquisition, scan: Scan) -> Readout:
         physiology_s=_vector(stamp * TICK_S for stamp in head.physiology_time_stamp),
         scan_counter=head.scan_counter,
         user_float=tuple(head.user_float),
+        channel_mask=tuple(head.channel_mask),
         is_noise=bool(head.flags & _NOISE),
         is_reversed=is_turned,
         raw_trajectory=trajectory,

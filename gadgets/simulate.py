@@ -10,8 +10,9 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from ismrmrd.hdf5 import acquisition_dtype
+from ismrmrd.hdf5 import acquisition_dtype, waveform_dtype
 
+from gadgets.simulated_physiology import irregular_r_waves, waveform_rows
 from gadgets.simulated_protocol import (
     NOISE_SAMPLES,
     SimulateOptions,
@@ -57,8 +58,9 @@ def simulate(
     The truth file holds ``images`` (slice, frame, y, x) complex64 at the middle of each frame, at the scan's
     resolution (``HeartPhantom.reference``, with the shading of whitened coils where the scan has a noise
     scan: what coil maps of unit root-sum-of-squares give), ``coil_maps`` (slice, coil, y, x)
-    of unit root-sum-of-squares as received, ``times_s`` (slice, frame), ``noise_covariance`` (coil, coil)
-    of the real and of the imaginary part, and the options as JSON in the attribute ``options``.
+    of unit root-sum-of-squares as received, ``times_s`` (slice, frame), ``r_waves_s`` (r_wave,) by the same
+    clock, which starts with the first imaging readout, ``noise_covariance`` (coil, coil) of the real and of
+    the imaginary part, and the options as JSON in the attribute ``options``.
 
     Parameters
     ----------
@@ -91,10 +93,12 @@ def simulate(
 
 def _experiment(options: SimulateOptions) -> _Experiment:
     spokes = plan_spokes(options)
+    r_waves = irregular_r_waves(options, float(spokes.times_s[-1])) if options.arrhythmia else ()
     phantoms = [
         HeartPhantom(
             n_coils=options.coils,
             heart_rate_bpm=options.heart_rate,
+            r_waves_s=r_waves,
             contraction=options.contraction,
             breathing_amplitude_mm=options.breathing,
             contrast=options.contrast,
@@ -138,6 +142,9 @@ def _write_scan(file: h5py.File, experiment: _Experiment, report: ProgressReport
         first = len(noise) + start
         table[first : first + len(heads)] = _rows(heads, data, spokes.embedded(part))
         report("scanning", min(1.0, (start + _BATCH) / len(spokes.times_s)))
+    waveforms = waveform_rows(options, experiment.phantoms[0], float(spokes.times_s[-1]))
+    if len(waveforms):
+        group.create_dataset("waveforms", data=waveforms, dtype=waveform_dtype, maxshape=(None,))
 
 
 def _received(experiment: _Experiment, part: slice, generator: np.random.Generator) -> np.ndarray:
@@ -181,6 +188,8 @@ def _write_truth(file: h5py.File, experiment: _Experiment, report: ProgressRepor
             images[index, part] = shading * phantom.reference(times[index, part], matrix)
             report("drawing the truth", (index + part.stop / options.frames) / options.slices)
     file.create_dataset("times_s", data=times)
+    r_waves = experiment.phantoms[0].r_waves_until(float(experiment.spokes.times_s[-1]))
+    file.create_dataset("r_waves_s", data=r_waves)
     file.create_dataset("noise_covariance", data=experiment.mixing @ experiment.mixing.conj().T / 2)
     file.attrs["options"] = options.model_dump_json()
 

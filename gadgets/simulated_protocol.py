@@ -19,7 +19,7 @@ from python_recon.phantom import FIELD_OF_VIEW_MM, HeartPhantom
 
 NOISE_SAMPLES = 256
 _NOISE_READOUTS = 32
-_FIRST_TICK = 36_000 * 400
+FIRST_TICK = 36_000 * 400
 """Ten o'clock."""
 _NOISE_DWELL_US = 5.0
 _BANDWIDTH_RATIO = 0.793
@@ -61,6 +61,14 @@ class SimulateOptions(Section):
     )
     breathing: float = Field(6.0, ge=0, le=12, description="Excursion of the diaphragm, mm; 0: breath-hold.")
     contrast: float = Field(0.3, ge=0, description="Peak enhancement of blood by a bolus; 0: none.")
+    arrhythmia: float = Field(
+        0.0, ge=0, le=0.5, description="Share of the beats that come early, each followed by a late one."
+    )
+    cardiac_signal: Literal["stamps", "ecg", "both", "none"] = Field(
+        "stamps", description="What tells the R waves: stamps of the readouts, an ECG waveform."
+    )
+    ecg_triggers: bool = Field(True, description="Whether the ECG has a channel of the scanner's triggers.")
+    respiratory_signal: bool = Field(False, description="Whether there is a waveform of the breath.")
     embed_trajectory: bool = Field(
         True, description="Store k with each readout (-0.5..0.5); else it follows from header and counters."
     )
@@ -137,7 +145,7 @@ def noise_heads(options: SimulateOptions) -> np.ndarray:
     heads = _heads(options.n_noise_readouts, options, np.zeros(1))
     heads["flags"] = _bit(ismrmrd.ACQ_IS_NOISE_MEASUREMENT)
     heads["scan_counter"] = np.arange(len(heads))
-    heads["acquisition_time_stamp"] = _FIRST_TICK - len(heads) + np.arange(len(heads))
+    heads["acquisition_time_stamp"] = FIRST_TICK - len(heads) + np.arange(len(heads))
     heads["number_of_samples"] = NOISE_SAMPLES
     heads["center_sample"] = NOISE_SAMPLES // 2
     heads["sample_time_us"] = _NOISE_DWELL_US
@@ -150,8 +158,9 @@ def imaging_heads(options: SimulateOptions, spokes: Spokes, part: slice, phantom
     heads = _heads(len(times), options, spokes.slice_offsets_mm[slices])
     heads["flags"] = _flags(spokes)[part]
     heads["scan_counter"] = options.n_noise_readouts + np.arange(len(spokes.slices))[part]
-    heads["acquisition_time_stamp"] = _FIRST_TICK + np.round(times / TICK_S)
-    heads["physiology_time_stamp"][:, 0] = np.round(phantom.time_since_r_wave_s(times) / TICK_S)
+    heads["acquisition_time_stamp"] = FIRST_TICK + np.round(times / TICK_S)
+    if options.cardiac_signal in ("stamps", "both"):
+        heads["physiology_time_stamp"][:, 0] = np.round(phantom.time_since_r_wave_s(times) / TICK_S)
     heads["number_of_samples"] = 2 * options.matrix
     heads["center_sample"] = options.matrix
     heads["trajectory_dimensions"] = 2 if options.embed_trajectory else 0

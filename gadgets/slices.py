@@ -9,6 +9,7 @@ from pathlib import Path
 from gadgets.mrd_file import ScanFile
 from gadgets.readouts import ReadoutStream
 from python_recon.acquisition.binning import bin_frames, stack_frames
+from python_recon.acquisition.cardiac_frames import gate
 from python_recon.chain import image_matrix, prepare_readouts
 from python_recon.config import Config
 from python_recon.data import KSpace, Readout
@@ -16,7 +17,7 @@ from python_recon.errors import DataError
 
 
 def read_slice(path: Path, group: str, number: int, config: Config) -> KSpace:
-    """All frames of one slice (its first contrast, set and run), whitened and located.
+    """All frames of one slice (its first contrast, set and run), whitened, located and gated.
 
     Raises
     ------
@@ -25,24 +26,19 @@ def read_slice(path: Path, group: str, number: int, config: Config) -> KSpace:
     """
     frames: dict[tuple[int, int, int], list[KSpace]] = {}
     found: set[int] = set()
-    for frame in read_frames(path, group, config):
-        found.add(frame.counters.slice)
-        if frame.counters.slice == number:
-            frames.setdefault((frame.counters.contrast, frame.counters.set, frame.run), []).append(frame)
+    with ScanFile(path, group) as scan_file:
+        stream = ReadoutStream(scan_file.items(), scan_file.header)
+        for frame in _bin(stream, stream, config):
+            found.add(frame.counters.slice)
+            if frame.counters.slice == number:
+                frames.setdefault((frame.counters.contrast, frame.counters.set, frame.run), []).append(frame)
     if not frames:
         raise DataError(f"{path} has no slice {number}; it has {', '.join(map(str, sorted(found)))}")
-    return stack_frames(next(iter(frames.values())))
-
-
-def read_frames(path: Path, group: str, config: Config) -> Iterator[KSpace]:
-    """The frames that a configuration cuts a scan into, whitened and located."""
-    with ScanFile(path, group) as scan_file:
-        stream = ReadoutStream(scan_file.acquisitions(), scan_file.header)
-        yield from _bin(stream, stream, config)
+    return gate(stack_frames(next(iter(frames.values()))), stream.physiology.so_far(), config.binning)
 
 
 def outline_frames(scan_file: ScanFile, config: Config) -> Iterator[KSpace]:
-    """The frames as :func:`read_frames` cuts them, of the first coil and not whitened: quick and small."""
+    """The frames before gating, of the first coil and not whitened: quick and small."""
     config = config.model_copy(update={"noise": config.noise.model_copy(update={"prewhiten": False})})
     stream = ReadoutStream(scan_file.acquisitions(), scan_file.header)
     first_coil = (replace(readout, data=readout.data[:1]) for readout in stream)
@@ -50,5 +46,5 @@ def outline_frames(scan_file: ScanFile, config: Config) -> Iterator[KSpace]:
 
 
 def _bin(readouts: Iterable[Readout], stream: ReadoutStream, config: Config) -> Iterator[KSpace]:
-    located = prepare_readouts(readouts, stream.scan, config)
+    located = prepare_readouts(stream.physiology.stamped(readouts), stream.scan, config)
     return bin_frames(located, stream.scan, config.binning, image_matrix(stream.scan, config))

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from python_recon.acquisition.beat_rule import BeatPhases
 from python_recon.acquisition.frame_rules import Cut, FrameRule, Phases, Repetitions, SpokeWindows
 from python_recon.acquisition.spoke_index import StreamKey, stream_key
 from python_recon.config import BinningConfig
@@ -28,8 +29,9 @@ def bin_frames(
     """Single frames of k-space, each as soon as it is complete.
 
     Every (slice, contrast, set) is cut by itself. ``first_frame`` follows the counters of the sequence
-    (spoke window, repetition or phase), so a frame that was lost leaves a gap. Where geometry, coil count
-    or sample count change in mid-scan, the open frame is closed and ``run`` rises by one.
+    (spoke window, repetition or phase) or the beats of the heart, so a frame that was lost leaves a gap.
+    Where geometry, coils or sample count change in mid-scan, the open frame is closed and ``run`` rises
+    by one. Frames that the heart shall sort in retrospect are cut by time.
 
     A frame with less than ``minimum_fraction`` of its spokes is left out with a warning; one with more
     comes with the spokes that are there. Where nothing tells its number, a frame by repetition is compared
@@ -94,6 +96,7 @@ def stack_frames(frames: Sequence[KSpace]) -> KSpace:
         times_s=_concatenated([f.times_s for f in frames]),
         physiology_s=_concatenated([f.physiology_s for f in frames]),
         frame_states=_concatenated([f.frame_states for f in frames]),
+        comment="; ".join(dict.fromkeys(f.comment for f in frames if f.comment)),
     )
 
 
@@ -162,6 +165,8 @@ class _Stream:
             return ""
         if readout.n_coils != reference.n_coils:
             return f"{readout.n_coils} coils after {reference.n_coils}"
+        if readout.channel_mask != reference.channel_mask:
+            return "other coils"
         if readout.n_samples != reference.n_samples:
             return f"{readout.n_samples} samples after {reference.n_samples}"
         if not _is_same_place(readout.geometry, reference.geometry):
@@ -184,9 +189,13 @@ def _are_close(one: Geometry, other: Geometry, names: Sequence[str], tolerance: 
 
 
 def _rule(scan: Scan, config: BinningConfig) -> Callable[[], FrameRule]:
-    by = config.by
-    if by == "auto" and config.spokes_per_frame is None:
-        by = next((name for name in ("phase", "repetition") if scan.limits.get(name, 0) > 0), "spokes")
+    by: str = config.by
+    if by == "beat":
+        return lambda: BeatPhases(config.cardiac_phases)
+    if by in ("auto", "cardiac") and config.spokes_per_frame is None:
+        # Phases are complete at the end only: frames that are sorted by the heart later must be cut by time.
+        announced = ("phase", "repetition") if by == "auto" else ("repetition",)
+        by = next((name for name in announced if scan.limits.get(name, 0) > 0), "spokes")
         logger.info("frames are cut by %s, as the header's limits suggest", by)
     if by == "phase":
         return Phases
@@ -194,6 +203,8 @@ def _rule(scan: Scan, config: BinningConfig) -> Callable[[], FrameRule]:
         limit = scan.limits.get("kspace_encode_step_1", 0)
         return lambda: Repetitions(limit + 1 if limit > 0 else None)
     length = config.spokes_per_frame or _announced_spokes(scan)
+    if config.by == "cardiac":
+        return lambda: SpokeWindows(length, length, 0)
     return lambda: SpokeWindows(length, config.step or length, config.shared_spokes)
 
 
@@ -236,6 +247,7 @@ def _frame(cut: Cut, number: int, run: int, scan: Scan, matrix: tuple[int, int])
         counters=cut.own[0].counters,
         measurement_id=scan.measurement_id,
         first_frame=number,
+        comment=cut.comment,
         run=run,
     )
 

@@ -28,6 +28,8 @@ class Cut:
     """Spokes that the frame should have of its own; None when nothing tells."""
     typical: int | None = None
     """Median number of spokes of the frames cut by the same rule; None when there are no others."""
+    comment: str = ""
+    """What a reader of the image should know."""
 
 
 def spoke_number(readout: Readout) -> int:

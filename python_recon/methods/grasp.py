@@ -29,12 +29,13 @@ class GraspOptions(Section):
     regularisation: float = Field(4.0, ge=0)
     """lambda in units of the noise of the data term's gradient."""
     is_periodic: bool = False
-    """Whether the last frame is followed by the first (retrospectively gated series)."""
+    """Whether the last frame is followed by the first; where the heart makes the frames, it always is."""
 
 
 def run(kspace: KSpace, maps: CoilMaps, options: GraspOptions, budget: Budget) -> Reconstruction:
     """The series; stops at the deadline with what it has."""
-    differences = neighbour_differences(kspace.n_frames, options.is_periodic).to(kspace.data.device)
+    is_periodic = options.is_periodic or kspace.is_periodic
+    differences = neighbour_differences(kspace.n_frames, is_periodic).to(kspace.data.device)
     steps = Steps(budget, "grasp", options.iterations)
     images = minimise_variation(kspace, maps, differences, options.regularisation, steps)
     return Reconstruction(images, {"iterations": steps.done})

@@ -1,29 +1,35 @@
 """XD-GRASP: breathing as an extra dimension, and one beat for the whole scan.
 
-With R-wave stamps the spokes are sorted into cardiac phases c and respiratory states r, and the images of all
+With R waves the spokes are sorted into cardiac phases c and respiratory states r, and the images of all
 of them minimise ``|W^1/2 (F S x - y)|^2 / 2 + lambda_c sum |x[c+1, r] - x[c, r]| + lambda_r sum |x[c, r+1] -
 x[c, r]|``, periodic in c; the series that is returned shows, for every frame of the scan, the image of its
-phase and state. Without stamps the frames of the scan are kept, and lambda_r weighs the differences between
-frames that follow one another in the order of their respiratory position. The position is self-gated; in a
-scan too short for that there is no such term. Feng et al., doi:10.1002/mrm.25665.
+phase and state. Without R waves the frames of the scan are kept, and lambda_r weighs the differences between
+frames that follow one another in the order of their respiratory position. The position comes from the
+waveform of the breath or is self-gated; in a scan too short for that there is no such term. Either lack is
+told. Feng et al., doi:10.1002/mrm.25665.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from pydantic import Field
 
 from python_recon.acquisition.density import fill_density
-from python_recon.acquisition.gating import cardiac_phase, respiratory_position, sort_spokes
+from python_recon.acquisition.gating import bins, cardiac_phase, respiratory_position, sort_spokes
 from python_recon.config import DensityConfig, Section
 from python_recon.data import CoilMaps, KSpace
+from python_recon.memory import Size, series_need
 from python_recon.methods.grasp import minimise_variation
 from python_recon.methods.registry import Method, Reconstruction
 from python_recon.operators.differences import neighbour_differences
 from python_recon.schedule import Budget, Steps
+
+_UNEVENNESS = 2
+"""Spokes of the fullest phase and state, relative to the mean."""
 
 
 class XdGraspOptions(Section):
@@ -51,6 +57,8 @@ class _Arrangement:
     image_of_frame: np.ndarray
     """(frame,) the image that shows each frame of the scan."""
     details: dict[str, int]
+    comment: str
+    """What the data did not allow."""
 
 
 def run(kspace: KSpace, maps: CoilMaps, options: XdGraspOptions, budget: Budget) -> Reconstruction:
@@ -62,7 +70,9 @@ def run(kspace: KSpace, maps: CoilMaps, options: XdGraspOptions, budget: Budget)
     differences = arrangement.differences.to(device)
     images = minimise_variation(sorted_kspace, maps, differences, _larger_weight(options), steps)
     shown = torch.as_tensor(arrangement.image_of_frame, device=device)
-    return Reconstruction(images[shown], {"iterations": steps.done, **arrangement.details})
+    return Reconstruction(
+        images[shown], {"iterations": steps.done, **arrangement.details}, comment=arrangement.comment
+    )
 
 
 def _arrange(kspace: KSpace, options: XdGraspOptions) -> _Arrangement:
@@ -86,8 +96,8 @@ def _by_phase(
     kspace: KSpace, phase: np.ndarray, position: np.ndarray | None, options: XdGraspOptions
 ) -> _Arrangement:
     n_phases, n_states = options.cardiac_phases, 1 if position is None else options.respiratory_states
-    states = np.zeros(phase.shape, int) if position is None else _bins(position, n_states)
-    labels = _bins(phase, n_phases) * n_states + states
+    states = np.zeros(phase.shape, int) if position is None else bins(position, n_states)
+    labels = bins(phase, n_phases) * n_states + states
     cardiac_weight, respiratory_weight = _relative_weights(options)
     cardiac = cardiac_weight * neighbour_differences(n_phases, is_periodic=True)
     respiratory = respiratory_weight * neighbour_differences(n_states)
@@ -97,6 +107,7 @@ def _by_phase(
         differences=torch.cat(rows),
         image_of_frame=labels[:, labels.shape[1] // 2],
         details={"cardiac_phases": n_phases, "respiratory_states": n_states},
+        comment=_lack(position),
     )
 
 
@@ -112,13 +123,23 @@ def _by_time(kspace: KSpace, position: np.ndarray | None, options: XdGraspOption
         differences=torch.cat(rows),
         image_of_frame=np.arange(kspace.n_frames),
         details={"cardiac_phases": 0, "respiratory_states": 1 if position is None else kspace.n_frames},
+        comment="; ".join(filter(None, ["no R waves: not sorted by the heart", _lack(position)])),
     )
 
 
-def _bins(position: np.ndarray, n_bins: int) -> np.ndarray:
-    """Equal bins of 0..1."""
-    bins: np.ndarray = np.minimum((position * n_bins).astype(int), n_bins - 1)
-    return bins
+def _lack(position: np.ndarray | None) -> str:
+    return "" if position is not None else "no breath can be told: not sorted by it"
 
 
-METHOD = Method(run, XdGraspOptions)
+def _need(size: Size, options: XdGraspOptions) -> float:
+    """That of a series of all phases and states, unevenly filled, with differences along both.
+
+    R waves are taken to be there: only the data would tell.
+    """
+    n_images = max(size.n_frames, options.cardiac_phases * options.respiratory_states)
+    n_spokes = math.ceil(_UNEVENNESS * size.n_frames * size.n_spokes / n_images)
+    images = replace(size, n_frames=n_images, n_spokes=n_spokes)
+    return series_need(images) + 4 * images.images
+
+
+METHOD = Method(run, XdGraspOptions, _need)

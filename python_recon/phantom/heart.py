@@ -31,6 +31,9 @@ class HeartPhantom:
 
     n_coils: int = 8
     heart_rate_bpm: float = 72.0
+    r_waves_s: tuple[float, ...] = ()
+    """R waves, rising, from before the first to after the last moment that is asked for; empty: all beats are
+    alike. A short beat contracts less, since less blood has come; after a long one the heart rests."""
     contraction: float = 0.3
     """Shortening of the left ventricle's endocardial radius at end systole, 0..0.4."""
     breathing_amplitude_mm: float = 6.0
@@ -130,7 +133,21 @@ class HeartPhantom:
 
     def time_since_r_wave_s(self, times_s: np.ndarray) -> np.ndarray:
         """Time since the last R wave, of the same shape as the times."""
-        return self._cardiac_phase(np.asarray(times_s)) * 60 / self.heart_rate_bpm
+        return self._beat(np.asarray(times_s))[0]
+
+    def inspiration(self, times_s: np.ndarray) -> np.ndarray:
+        """How deep the breath is, 0..1, of the same shape as the times."""
+        breath = self._start_phases[1] + times_s * self.respiratory_rate_bpm / 60
+        # Longer at the end of expiration than of inspiration (Lujan et al., doi 10.1118/1.598577).
+        return np.cos(np.pi * breath) ** 4  # type: ignore[no-any-return]
+
+    def r_waves_until(self, end_s: float) -> np.ndarray:
+        """(r_wave,) from the last one before time 0 to the first after ``end_s``; or those that are set."""
+        if self.r_waves_s:
+            return np.array(self.r_waves_s)
+        beat_s = 60 / self.heart_rate_bpm
+        n_beats = np.ceil(end_s / beat_s + self._start_phases[0])
+        return (np.arange(n_beats + 1) - self._start_phases[0]) * beat_s  # type: ignore[no-any-return]
 
     @cached_property
     def _sensitivities(self) -> Sensitivities:
@@ -151,19 +168,32 @@ class HeartPhantom:
         return anatomy(self._state(np.asarray(time_s)))
 
     def _state(self, times_s: np.ndarray) -> State:
-        breath = self._start_phases[1] + times_s * self.respiratory_rate_bpm / 60
         return State(
-            contraction=self.contraction * _contraction(self._cardiac_phase(times_s)),
-            # Longer at the end of expiration than of inspiration (Lujan et al., doi 10.1118/1.598577).
-            inspiration=self.breathing_amplitude_mm / FIELD_OF_VIEW_MM * np.cos(np.pi * breath) ** 4,
+            contraction=self.contraction * self._shortening(times_s),
+            inspiration=self.breathing_amplitude_mm / FIELD_OF_VIEW_MM * self.inspiration(times_s),
             right_blood=1 + self.contrast * _bolus(times_s / self.bolus_peak_s),
             left_blood=1 + 0.8 * self.contrast * _bolus(times_s / (2 * self.bolus_peak_s)),
             myocardium=1 + 0.5 * self.contrast * _bolus(times_s / (4 * self.bolus_peak_s)),
             heart_size=float(np.sqrt(1 - (self.slice_offset_mm / 60) ** 2)),
         )
 
-    def _cardiac_phase(self, times_s: np.ndarray) -> np.ndarray:
-        return (self._start_phases[0] + times_s * self.heart_rate_bpm / 60) % 1.0  # type: ignore[no-any-return]
+    def _shortening(self, times_s: np.ndarray) -> np.ndarray:
+        """0..1, as far as the heart contracts."""
+        since_r_wave, length = self._beat(times_s)
+        usual = 60 / self.heart_rate_bpm
+        shortened = np.minimum(length / usual, 1.0)
+        phase = np.minimum(since_r_wave / (usual * shortened), 1.0)
+        return shortened**2 * _contraction(phase)  # type: ignore[no-any-return]
+
+    def _beat(self, times_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Time since the last R wave, and the length of the beat."""
+        usual = 60 / self.heart_rate_bpm
+        if not self.r_waves_s:
+            phase = (self._start_phases[0] + times_s / usual) % 1.0
+            return phase * usual, np.full(np.shape(times_s), usual)
+        r_waves = np.array(self.r_waves_s)
+        beat = np.clip(np.searchsorted(r_waves, times_s, "right") - 1, 0, len(r_waves) - 2)
+        return times_s - r_waves[beat], np.diff(r_waves)[beat]
 
 
 def _contraction(phase: np.ndarray) -> np.ndarray:

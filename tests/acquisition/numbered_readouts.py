@@ -25,7 +25,7 @@ def make_scan(user=None, **limits):
     )
 
 
-def make_readout(number, n_coils=2, n_samples=6, geometry=None, **counters):
+def make_readout(number, n_coils=2, n_samples=6, geometry=None, channel_mask=(3,), **counters):
     data = np.full((n_coils, n_samples), number + 1, np.complex64)
     step = counters.pop("kspace_encode_step_1", number)
     return Readout(
@@ -33,6 +33,7 @@ def make_readout(number, n_coils=2, n_samples=6, geometry=None, **counters):
         Counters(kspace_encode_step_1=step, **counters),
         geometry=geometry or Geometry(),
         center_sample=n_samples // 2,
+        channel_mask=channel_mask,
         scan_counter=number,
         time_s=0.01 * number,
         physiology_s=(0.001 * number, 0.0, 0.0),

@@ -170,7 +170,13 @@ def test_interleaved_slices_and_sets_are_cut_by_themselves():
 
 
 @pytest.mark.parametrize(
-    "change", [{"n_coils": 3}, {"n_samples": 8}, {"geometry": Geometry(position_mm=(0.0, 0.0, 9.0))}]
+    "change",
+    [
+        {"n_coils": 3},
+        {"channel_mask": (6,)},
+        {"n_samples": 8},
+        {"geometry": Geometry(position_mm=(0.0, 0.0, 9.0))},
+    ],
 )
 def test_a_change_in_mid_scan_begins_a_new_run(change, caplog):
     before = [make_readout(i) for i in range(18)]

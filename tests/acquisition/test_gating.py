@@ -154,7 +154,8 @@ def test_no_respiratory_position_of_a_short_scan(breathing):
 def test_sorting_loses_and_duplicates_nothing(labels, lost):
     mask = np.array([spoke not in lost for spoke in range(12)]).reshape(3, 4)
     labels = np.array(labels).reshape(3, 4)
-    kspace = KSpace(complex_noise((3, 2, 4, 6)), golden_spokes(3, 4, 6, (8, 8)), (8, 8), spoke_mask=mask)
+    data, trajectory = complex_noise((3, 2, 4, 6)), golden_spokes(3, 4, 6, (8, 8))
+    kspace = KSpace(data, trajectory, (8, 8), spoke_mask=mask, spoke_times_s=np.arange(12.0).reshape(3, 4))
     if not (mask & (labels >= 0)).any():
         with pytest.raises(DataError, match="left no spoke"):
             sort_spokes(kspace, labels, 6)
@@ -170,6 +171,7 @@ def test_sorting_loses_and_duplicates_nothing(labels, lost):
             result.data[label][:, kept], np.moveaxis(kspace.data.swapaxes(1, 2)[chosen], 0, 1)
         )
         np.testing.assert_array_equal(result.trajectory[label, kept], kspace.trajectory[chosen])
+        np.testing.assert_array_equal(result.spoke_times_s[label, kept], kspace.spoke_times_s[chosen])
         assert not result.data[label][:, ~kept].any()
         assert not result.trajectory[label, ~kept].any()
     assert result.spoke_mask.any(0).all(), "no padding that no frame needs"
@@ -181,6 +183,5 @@ def test_what_belongs_to_the_old_frames_does_not_stay(breathing):
     result = sort_spokes(kspace, labels, 7)
     assert result.density is None
     assert result.times_s is None
-    assert result.spoke_times_s is None
     assert result.physiology_s is None
     assert result.geometry == kspace.geometry

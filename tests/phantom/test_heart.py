@@ -198,3 +198,31 @@ def test_the_reference_is_the_truth_at_the_resolution_of_a_radial_scan():
     inner, outer = radius < 0.25, radius > 0.55
     assert np.linalg.norm((spectra[0] - spectra[1])[:, inner]) < 0.05 * np.linalg.norm(spectra[1][:, inner])
     assert np.linalg.norm(spectra[0][:, outer]) < 0.5 * np.linalg.norm(spectra[1][:, outer])
+
+
+def test_r_waves_that_are_given_are_those_of_the_heart():
+    """Short beats contract less; after a long one the heart rests until the next."""
+    usual = 60 / 72
+    r_waves = (0.0, usual, 1.5 * usual, 3.0 * usual, 4.0 * usual)
+    irregular, regular = replace(STILL, r_waves_s=r_waves, contraction=0.3), replace(STILL, contraction=0.3)
+    np.testing.assert_allclose(
+        irregular.time_since_r_wave_s(np.array([0.1, 1.6 * usual])), [0.1, 0.1 * usual]
+    )
+    start = regular.r_waves_until(2.0)[1]
+    systole = 0.35
+    shares = (systole * usual, 1.25 * usual, (1.5 + systole) * usual, 2.9 * usual)
+    images = irregular.image(np.array(shares), (48, 48))
+    usual_systole, rest = regular.image(start + np.array([systole * usual, 0.9 * usual]), (48, 48))
+    np.testing.assert_allclose(images[0], usual_systole, atol=1e-6)
+    np.testing.assert_allclose(images[2], usual_systole, atol=1e-6)
+    np.testing.assert_allclose(images[3], rest, atol=1e-6)
+    assert np.abs(images[1] - rest).max() < 0.9 * np.abs(usual_systole - rest).max()
+
+
+def test_r_waves_of_a_regular_heart():
+    phantom = HeartPhantom(seed=3)
+    r_waves = phantom.r_waves_until(10.0)
+    assert r_waves[0] <= 0 < r_waves[1]
+    assert r_waves[-2] <= 10 <= r_waves[-1]
+    since = phantom.time_since_r_wave_s(r_waves + 0.01)
+    np.testing.assert_allclose(since, 0.01)
