@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from python_recon.arrays import to_numpy
 from python_recon.data import CoilMaps, KSpace
 from python_recon.errors import DataError
 
@@ -48,9 +49,9 @@ def own_spokes(kspace: KSpace) -> np.ndarray:
     """(frame, spoke) bool: measured, and in this frame's own time."""
     own = np.ones(kspace.data.shape[::2][:2], dtype=bool)
     if kspace.spoke_mask is not None:
-        own &= np.asarray(kspace.spoke_mask)
+        own &= to_numpy(kspace.spoke_mask)
     if kspace.is_shared is not None:
-        own &= ~np.asarray(kspace.is_shared)
+        own &= ~to_numpy(kspace.is_shared)
     return own
 
 

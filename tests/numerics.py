@@ -178,7 +178,8 @@ def run_method(
 
     method, validated = resolve(name, options)
     with torch.no_grad():
-        return method.run(kspace.to_torch(device), maps.to_torch(device), validated, budget or Budget())
+        result = method.run(kspace.to_torch(device), maps.to_torch(device), validated, budget or Budget())
+        return replace(result, images=torch.cat([result.images, *result.later]), later=())
 
 
 def budget_of_steps(n_steps: int) -> Budget:

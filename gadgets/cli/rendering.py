@@ -11,8 +11,10 @@ import numpy as np
 import typer
 
 from gadgets.cli.console import errors, progress
+from gadgets.cli.picture import Picture
+from gadgets.cli.views import DicomOption, Mp4Option, NiftiOption, PreviewOption, Views
 from python_recon.config import Config, OutputConfig
-from python_recon.data import Geometry, ImageSeries, Scan
+from python_recon.data import ImageSeries, Scan
 from python_recon.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -30,38 +32,61 @@ def render(
         int | None, typer.Option(min=1, help="Frames, evenly spaced; by default those of the scan.")
     ] = None,
     matrix: Annotated[
-        int | None, typer.Option(min=16, help="Pixels along the longer side; by default those of the scan.")
+        int | None,
+        typer.Option(
+            min=16, help="Pixels along the longer side of the field of view; by default those of the scan."
+        ),
+    ] = None,
+    crop: Annotated[
+        str | None,
+        typer.Option(
+            metavar="X0:X1,Y0:Y1",
+            help="Part of the field of view, in pixels of the scan's own images; the ends are left out.",
+        ),
+    ] = None,
+    breathing: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Hold the breath here: 0 is one end of it, 1 the other; by default as it went."
+        ),
     ] = None,
     start: Annotated[
         float | None,
         typer.Option("--from", help="Start, in seconds after the first spoke; of a beat, after R."),
     ] = None,
     end: Annotated[float | None, typer.Option("--to", help="End, in the same seconds.")] = None,
-    preview: Annotated[Path | None, typer.Option("--preview", help="Folder for PNG and GIF files.")] = None,
+    preview: PreviewOption = None,
+    mp4: Mp4Option = None,
+    dicom: DicomOption = None,
+    nifti: NiftiOption = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the output where it exists.")
     ] = False,
 ) -> None:
     """Render a saved field at any frame rate and matrix, without fitting again.
 
-    The field of view stays that of the scan. Frames stand for equal intervals and show the middle of each.
-    Where the scan had no time stamps, --from and --to count its frames.
+    The field of view is that of the scan, or the part of it that --crop gives. Frames stand for equal
+    intervals and show the middle of each. Where the scan had no time stamps, --from and --to count its
+    frames.
     """
     from gadgets.series import read_series
     from python_recon.device import set_up
     from python_recon.fields.checkpoint import load
-    from python_recon.outputs.preview import write_previews
 
     if out.resolve() == path.resolve():
         raise ConfigError(f"the output {out} would replace the field; choose another name")
+    views = Views(preview, mp4, dicom, nifti)
+    views.check(overwrite)
     checkpoint = load(path, set_up(Config()))
     times = frame_times(checkpoint, frames, start, end)
-    size = image_size(checkpoint, matrix)
-    _write(checkpoint, times, size, out, overwrite)
-    if preview is not None:
-        write_previews(list(read_series(out, _GROUP)), preview)
-    places = ", ".join(str(place) for place in (out, preview) if place is not None)
-    text = f"{len(times)} images of {size[1]} x {size[0]} -> {places}"
+    picture = Picture.of(checkpoint, image_size(checkpoint, matrix), crop)
+    if breathing is not None:
+        checkpoint = replace(checkpoint, fitted=checkpoint.fitted.at_breath(breathing))
+    _write(checkpoint, times, picture, out, overwrite)
+    views.write(list(read_series(out, _GROUP)), None)
+    places = ", ".join(map(str, (out, *views.places)))
+    rows, columns = picture.view.shape
+    text = f"{len(times)} images of {columns} x {rows} -> {places}"
     errors.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -105,17 +130,16 @@ def image_size(checkpoint: Checkpoint, pixels: int | None) -> tuple[int, int]:
     return rows, columns
 
 
-def _write(
-    checkpoint: Checkpoint, times: np.ndarray, size: tuple[int, int], out: Path, overwrite: bool
-) -> None:
+def _write(checkpoint: Checkpoint, times: np.ndarray, picture: Picture, out: Path, overwrite: bool) -> None:
     """The images, written as they are rendered."""
     from gadgets.images import ImageState, images_from
     from gadgets.mrd_file import ImageFile
 
-    extent, state = checkpoint.origin.geometry.field_of_view_mm, ImageState()
+    extent, state = picture.geometry.field_of_view_mm, ImageState()
+    size = picture.view.shape
     scan = Scan(size, size, field_of_view_mm=extent, encoded_field_of_view_mm=extent)
     with progress() as report, ImageFile(out, overwrite) as file:
-        for series in rendered(checkpoint, times, size):
+        for series in rendered(checkpoint, times, picture):
             for image in images_from(series, scan, OutputConfig(), state):
                 file.append(_GROUP, image)
             report("rendering", file.n_images / len(times))
@@ -123,40 +147,20 @@ def _write(
     state.log_clipping()
 
 
-def rendered(checkpoint: Checkpoint, times: np.ndarray, size: tuple[int, int]) -> Iterator[ImageSeries]:
-    """Images at times (frame,) of a matrix (y, x), some frames at a time."""
-    from python_recon.acquisition.extent import narrow
+def rendered(checkpoint: Checkpoint, times: np.ndarray, picture: Picture) -> Iterator[ImageSeries]:
+    """Images at times (frame,), some frames at a time."""
     from python_recon.chain import FINAL_SERIES
 
-    fitted, origin = checkpoint.fitted, checkpoint.origin
-    rows, columns = (
-        round(n * wide / native)
-        for n, wide, native in zip(size, fitted.matrix, origin.image_matrix, strict=True)
-    )
-    geometry, n_done = _geometry(checkpoint, size, (rows, columns)), 0
-    for images in fitted.render(times, (rows, columns)):
+    origin, n_done = checkpoint.origin, 0
+    for images in checkpoint.fitted.render(times, view=picture.view):
         yield ImageSeries(
-            narrow(images.cpu().numpy(), size),
+            (picture.factor * images).cpu().numpy(),
             checkpoint.method,
             FINAL_SERIES,
-            geometry=geometry,
+            geometry=picture.geometry,
             counters=origin.counters,
             times_s=times[n_done : n_done + len(images)] if origin.has_clock else None,
             first_frame=n_done,
             measurement_id=origin.measurement_id,
         )
         n_done += len(images)
-
-
-def _geometry(checkpoint: Checkpoint, size: tuple[int, int], wide: tuple[int, int]) -> Geometry:
-    """The scan's geometry with the extent that the images have.
-
-    That is the scan's, but for the rounding of the wider matrix, which changes the pixels a little.
-    """
-    geometry, native = checkpoint.origin.geometry, checkpoint.origin.image_matrix
-    y, x = (
-        (n * field) / (old * rounded)
-        for n, field, old, rounded in zip(size, checkpoint.fitted.matrix, native, wide, strict=True)
-    )
-    extent = geometry.field_of_view_mm
-    return replace(geometry, field_of_view_mm=(extent[0] * x, extent[1] * y, extent[2]))

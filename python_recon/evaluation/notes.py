@@ -19,6 +19,10 @@ _PROFILES = (
     "columns over time, an eighth of the image wide, through where the truth moves most: FSIM is the mean "
     "over their lines, PSNR (dB) the mean of both bands."
 )
+_EDGES = (
+    "Edges: by how many frames the moving edges of time courses, where the truth moves most, take longer to "
+    "rise from 10 to 90 % than those of the truth."
+)
 _COSTS = "Time and memory: coil maps, density and method; growth of resident memory, sampled every 5 ms."
 
 
@@ -29,6 +33,8 @@ def notes_on(cases: Sequence[Case]) -> list[str]:
     if "nrmse" in scores:
         chosen = dict.fromkeys(case.comparison.normalisation for case in cases)
         notes += [*(_NORMALISATIONS[normalisation] for normalisation in chosen), _PROFILES]
+    if "edge_widening" in scores:
+        notes.append(_EDGES)
     if "lpips" in scores:
         notes.append("LPIPS: AlexNet, mean over the frames.")
     if "held_out_error" in scores:

@@ -20,6 +20,7 @@ import numpy as np
 
 from python_recon import metrics
 from python_recon.evaluation import perceptual
+from python_recon.evaluation.sharpness import edge_widths
 from python_recon.outputs.series import liveliest_point
 
 Normalisation: TypeAlias = Literal["least_squares", "percentile"]
@@ -36,6 +37,8 @@ def truth_scores(
     """Scores by name: nrmse, psnr (dB), ssim, fsim, hfen, gmsd, and psnr and fsim of x-t and y-t profiles.
 
     ``psnr_profiles`` is the mean of the PSNR of both kinds of profiles; smearing over time costs it most.
+    ``edge_width`` is that of moving edges in frames, ``edge_widening`` what it is more than that of the truth
+    (see :func:`~python_recon.evaluation.sharpness.edge_widths`); both are there only where something moves.
     ``lpips`` is there as well where the package and its weights are.
 
     Parameters
@@ -83,7 +86,11 @@ def _profile_scores(images: np.ndarray, truth: np.ndarray, peak: float) -> dict[
     ):
         found[f"psnr_{name}"] = metrics.psnr(lines[0], lines[1], peak)
         found[f"fsim_{name}"] = metrics.fsim(lines[0], lines[1], peak)
-    return found | {"psnr_profiles": (found["psnr_xt"] + found["psnr_yt"]) / 2}
+    found["psnr_profiles"] = (found["psnr_xt"] + found["psnr_yt"]) / 2
+    both = (series[:, rows, columns].reshape(len(series), -1).T for series in (images, truth))
+    widths = edge_widths(*both)
+    edges = {} if widths is None else {"edge_width": widths.images, "edge_widening": widths.widening}
+    return found | edges
 
 
 def _band(centre: int, size: int) -> slice:

@@ -30,6 +30,7 @@ _SCORES = {
     "nrmse": _Column("NRMSE", 3, -1),
     "fsim": _Column("FSIM", 3, 1),
     "psnr_profiles": _Column("PSNR x-t, y-t", 2, 1),
+    "edge_widening": _Column("Edges (frames)", 2),
     "fsim_xt": _Column("FSIM x-t", 3, 1),
     "fsim_yt": _Column("FSIM y-t", 3, 1),
     "lpips": _Column("LPIPS", 3, -1),

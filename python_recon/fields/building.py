@@ -11,12 +11,13 @@ from torch import nn
 
 from python_recon.config import Section
 from python_recon.errors import ConfigError
+from python_recon.fields.breathing import TemporalBasis
 from python_recon.fields.encodings import FourierFeatures, Stiff
 from python_recon.fields.field import CoilwiseField, KSpaceField, SeparableField, StiffField
 from python_recon.fields.hash_grid import HashGrid
 from python_recon.fields.mlp import Mlp
 from python_recon.fields.siren import Siren
-from python_recon.fields.time_axis import AxisKind, SplineBasis, TemporalHarmonics, harmonics_of
+from python_recon.fields.time_axis import AxisKind, TemporalHarmonics, harmonics_of
 
 
 class FieldOptions(Section):
@@ -74,7 +75,7 @@ def build_field(
     n_coils: int,
     device: torch.device,
     axis_kind: AxisKind,
-    learned_basis: Callable[[], SplineBasis],
+    learned_basis: Callable[[], TemporalBasis] | None,
     seed: int,
 ) -> KSpaceField:
     """An untrained field on a device.
@@ -86,7 +87,8 @@ def build_field(
     axis_kind
         What t is.
     learned_basis
-        Gives the temporal functions learned from the scan; called only where they are needed.
+        Gives the temporal functions learned from the scan, called only where they are needed; None: these are
+        no functions of t, and one harmonic is taken instead.
     seed
         Of features and weights, which are drawn on the CPU: the same on every device.
 
@@ -120,7 +122,6 @@ def build_field(
             if options.encoding == "hash"
             else FourierFeatures.from_normal(n_frequencies, options.sigma, generator)
         )
-        is_learned = options.harmonics == 0 and axis_kind == "plain"
-        temporal = learned_basis() if is_learned else _WithConstant(harmonics)
+        temporal = learned_basis() if learned_basis and options.harmonics == 0 else _WithConstant(harmonics)
         net = SeparableField(features, temporal, temporal.n_functions, n_coils, network)
     return net.to(device)

@@ -3,7 +3,7 @@
 The tensors are those of the network (``net.``), of the subspace start (``start.``) and the coil maps; complex
 ones are stored as real and imaginary parts along a last axis. The metadata hold ``format``,
 ``format_version`` and, as JSON, the ``configuration``. The network is rebuilt from its options, without the
-scan.
+scan (see :mod:`~python_recon.fields.rebuilding`).
 """
 
 from __future__ import annotations
@@ -15,26 +15,23 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from python_recon.config import Section
 from python_recon.data import Counters, Geometry, KSpace
 from python_recon.errors import ConfigError, DataError
-from python_recon.fields.building import FieldOptions, build_field
-from python_recon.fields.field import CoilwiseField, KSpaceField, SeparableField, StiffField
 from python_recon.fields.fitted import FittedField
-from python_recon.fields.low_rank import LowRankStart
+from python_recon.fields.rebuilding import Blueprint, Kind, kind_of
 from python_recon.fields.samples import frame_times, has_clock
-from python_recon.fields.time_axis import SplineBasis, TimeAxis
+from python_recon.fields.time_axis import TimeAxis
 
 FORMAT = "gadgetron-pisco field"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
-_KINDS = (SeparableField, StiffField, CoilwiseField)
-_COMPLEX = ("maps", "start.pixels", "start.maps")
+_COMPLEX = ("maps", "start.pixels", "net.taught.pixels")
 
 
 @dataclass(frozen=True)
@@ -88,8 +85,8 @@ class _Configuration:
     """What the metadata hold."""
 
     method: str
+    kind: Kind
     options: dict[str, Any]
-    n_coils: int
     axis: TimeAxis
     scale: float
     share: float
@@ -111,13 +108,13 @@ def path_of_slice(path: str, counters: Counters) -> Path:
     return whole.with_name(f"{whole.stem}{suffix}{whole.suffix}")
 
 
-def save(fitted: FittedField, path: Path, method: str, options: FieldOptions, origin: Origin) -> None:
+def save(fitted: FittedField, path: Path, method: str, options: Section, origin: Origin) -> None:
     """Write a field; a file of that name is replaced once the new one is whole.
 
     Parameters
     ----------
     fitted
-        Its network is one that :func:`~python_recon.fields.building.build_field` makes of ``options``.
+        Its network is one that ``options`` make.
     method
         The registered implementation that made it.
     options
@@ -128,15 +125,10 @@ def save(fitted: FittedField, path: Path, method: str, options: FieldOptions, or
     ConfigError
         If the file cannot be written, or the network is one that could not be rebuilt.
     """
-    if not isinstance(fitted.net, _KINDS):
-        raise ConfigError(
-            f"a field of the kind {type(fitted.net).__name__} cannot be saved; expected one of "
-            f"{', '.join(kind.__name__ for kind in _KINDS)}"
-        )
     configuration = _Configuration(
         method=method,
+        kind=kind_of(fitted.net),
         options=options.model_dump(mode="json"),
-        n_coils=fitted.net.n_coils,
         axis=fitted.axis,
         scale=fitted.scale,
         share=fitted.share,
@@ -168,26 +160,37 @@ def load(path: Path, device: str | torch.device = "cpu") -> Checkpoint:
     """
     metadata, tensors = _read(path)
     configuration = _configuration(metadata, path)
-    net, start = _net(configuration, tensors, path), _start(tensors, path)
-    _fill(net, "net.", tensors, path)
-    if "maps" not in tensors:
-        raise DataError(f"{path} is incomplete: it lacks the coil maps; save it again")
+
+    def find(name: str) -> torch.Tensor:
+        if name not in tensors:
+            raise DataError(f"{path} is incomplete: it lacks {name}; save it again")
+        return tensors[name]
+
+    maps = find("maps")
+    blueprint = Blueprint(
+        configuration.kind, configuration.options, maps, configuration.axis.kind, find, tensors.__contains__
+    )
+    try:
+        net = blueprint.net()
+    except ValidationError as error:
+        raise DataError(f"the options in {path} are damaged: {error.errors()[0]['msg']}") from error
+    has_start = any(name.startswith("start.") for name in tensors)
+    start = blueprint.low_rank("start.") if has_start else None
+    for module, prefix in ((net, "net."), (start, "start.")):
+        if module is not None:
+            _fill(module, prefix, tensors, path)
+            module.to(device)
     fitted = FittedField(
-        net=net.to(device),
-        start=None if start is None else start.to(device),
-        share=configuration.share,
-        scale=configuration.scale,
-        maps=tensors["maps"].to(device),
-        axis=configuration.axis,
+        net, start, configuration.share, configuration.scale, maps.to(device), configuration.axis
     )
     return Checkpoint(fitted, configuration.method, configuration.options, configuration.origin)
 
 
 def _tensors(fitted: FittedField) -> dict[str, torch.Tensor]:
-    named = {f"net.{name}": tensor for name, tensor in fitted.net.state_dict().items()}
-    named["maps"] = fitted.maps
-    if fitted.start is not None:
-        named |= {f"start.{name}": tensor for name, tensor in fitted.start.state_dict().items()}
+    named = {"maps": fitted.maps}
+    for prefix, module in (("net.", fitted.net), ("start.", fitted.start)):
+        if module is not None:
+            named |= {f"{prefix}{name}": tensor for name, tensor in module.state_dict().items()}
     # Clones, since the format takes no two tensors of one memory.
     return {
         name: (torch.view_as_real(tensor) if tensor.is_complex() else tensor).clone().contiguous()
@@ -223,44 +226,6 @@ def _configuration(metadata: Mapping[str, str], path: Path) -> _Configuration:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise DataError(f"the configuration in {path} is damaged: {place} {first['msg']}") from error
-
-
-def _net(configuration: _Configuration, tensors: Mapping[str, torch.Tensor], path: Path) -> KSpaceField:
-    known = {key: value for key, value in configuration.options.items() if key in FieldOptions.model_fields}
-    try:
-        options = FieldOptions.model_validate(known)
-    except ValidationError as error:
-        raise DataError(f"the options in {path} are damaged: {error.errors()[0]['msg']}") from error
-    return build_field(
-        options,
-        configuration.n_coils,
-        torch.device("cpu"),
-        configuration.axis.kind,
-        lambda: _spline("net.temporal.", tensors, path),
-        seed=0,
-    )
-
-
-def _start(tensors: Mapping[str, torch.Tensor], path: Path) -> LowRankStart | None:
-    if not any(name.startswith("start.") for name in tensors):
-        return None
-    pixels, maps = (torch.zeros_like(_require(f"start.{name}", tensors, path)) for name in ("pixels", "maps"))
-    start = LowRankStart(pixels, maps, _spline("start.temporal.", tensors, path))
-    _fill(start, "start.", tensors, path)
-    return start
-
-
-def _spline(prefix: str, tensors: Mapping[str, torch.Tensor], path: Path) -> SplineBasis:
-    """A temporal basis of the stored size, to be filled."""
-    coefficients = _require(f"{prefix}coefficients", tensors, path)
-    n_frames, n_functions = coefficients.shape[1] - 1, coefficients.shape[2]
-    return SplineBasis(np.zeros((n_frames, n_functions)), np.arange(n_frames, dtype=float))
-
-
-def _require(name: str, tensors: Mapping[str, torch.Tensor], path: Path) -> torch.Tensor:
-    if name not in tensors:
-        raise DataError(f"{path} is incomplete: it lacks {name}; save it again")
-    return tensors[name]
 
 
 def _fill(module: torch.nn.Module, prefix: str, tensors: Mapping[str, torch.Tensor], path: Path) -> None:

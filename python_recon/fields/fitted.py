@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
+from python_recon.errors import ConfigError
+from python_recon.fields.breathing import BreathingBasis
 from python_recon.fields.field import KSpaceField
+from python_recon.fields.image_field import ImageField
 from python_recon.fields.low_rank import LowRankStart
 from python_recon.fields.resampling import resample_maps
 from python_recon.fields.time_axis import TimeAxis
+from python_recon.fields.view import FramesAt, View
 from python_recon.losses.tiles import grid_axis
 from python_recon.operators.sense import combine
 
@@ -23,7 +28,8 @@ _FRAMES = 4
 class FittedField:
     """Renders at any time and matrix without fitting again."""
 
-    net: KSpaceField
+    net: KSpaceField | ImageField | None
+    """None where the start is all there is."""
     start: LowRankStart | None
     """Is added to the field."""
     share: float
@@ -31,7 +37,7 @@ class FittedField:
     scale: float
     """Largest sample of the scan, the unit of field and start."""
     maps: torch.Tensor
-    """(coil, y, x) coil maps, by which the coils are combined."""
+    """(coil, y, x) coil maps, by which the coils of a field of k-space are combined."""
     axis: TimeAxis
 
     @property
@@ -41,7 +47,9 @@ class FittedField:
         return rows, columns
 
     @torch.no_grad()
-    def render(self, times_s: np.ndarray, matrix: tuple[int, int] | None = None) -> Iterator[torch.Tensor]:
+    def render(
+        self, times_s: np.ndarray, matrix: tuple[int, int] | None = None, view: View | None = None
+    ) -> Iterator[torch.Tensor]:
         """Images (frame, y, x) complex64 at times (frame,), a few frames at a time.
 
         Parameters
@@ -50,36 +58,76 @@ class FittedField:
             Seconds on the clock of the scan.
         matrix
             (y, x); by default that of the scan. The field of view stays the same.
+        view
+            A window of a matrix, in place of ``matrix``. Fields of images are evaluated in it only.
 
         Raises
         ------
         DataError
             If a time lies outside the scan.
         """
-        matrix = matrix or self.matrix
+        view = view or View.whole(matrix or self.matrix)
         t = torch.as_tensor(np.atleast_1d(self.axis.of(times_s)), device=self.maps.device)
+        parts = list(self._parts(view))
         for moments in torch.split(t, _FRAMES):
-            yield self.scale * self._images(moments, matrix)
+            images = torch.zeros(len(moments), *view.shape, dtype=torch.complex64, device=self.maps.device)
+            for share, frames in parts:
+                images += share * frames(moments)
+            yield self.scale * images
 
-    def _images(self, t: torch.Tensor, matrix: tuple[int, int]) -> torch.Tensor:
-        images = torch.zeros(len(t), *matrix, dtype=self.maps.dtype, device=t.device)
-        if self.share > 0:
-            images += self.share * self._network_images(t, matrix)
-        return images if self.start is None else images + self.start.images(t, matrix)
+    def at_breath(self, position: float) -> FittedField:
+        """The same with the breath held at a position, 0 at one end of it and 1 at the other.
 
-    def _network_images(self, t: torch.Tensor, matrix: tuple[int, int]) -> torch.Tensor:
-        """Cartesian query of the disc that the spokes reach, transformed and combined."""
-        grid = _grid(matrix, self.matrix).to(t.device)
-        reached = (torch.linalg.vector_norm(grid, dim=-1) < 1).flatten().nonzero()[:, 0]
-        values = self.net.at_times(grid.flatten(0, 1)[reached], t)
-        kspace = torch.zeros(
-            len(t), self.net.n_coils, matrix[0] * matrix[1], dtype=values.dtype, device=t.device
-        )
+        Raises
+        ------
+        ConfigError
+            If the position is out of range, or the field does not know the breath.
+        """
+        if not 0 <= position <= 1:
+            raise ConfigError(f"the breath cannot be held at {position:g}: expected 0 to 1")
+        if self.axis.kind == "navigator":
+            ends = (self.axis.start_s, self.axis.start_s + self.axis.duration_s)
+            return replace(self, axis=replace(self.axis, positions=tuple((end, position) for end in ends)))
+        net, start = copy.deepcopy((self.net, self.start))
+        parts = [part for module in (net, start) if module is not None for part in module.modules()]
+        bases = [part for part in parts if isinstance(part, BreathingBasis)]
+        if not bases:
+            raise ConfigError(
+                "the field does not know the breath: it takes a fit with a temporal basis learned from a "
+                "scan of 10 s or more (subspace_inr, st_inr, nik, pisco), or options.time breathing"
+            )
+        for basis in bases:
+            basis.held = position
+        return replace(self, net=net, start=start)
+
+    def _parts(self, view: View) -> Iterator[tuple[float, FramesAt]]:
+        """What is added up, and how much of it."""
+        if self.net is not None and self.share > 0:
+            if isinstance(self.net, ImageField):
+                yield self.share, self.net.at(view)
+            else:
+                yield self.share, _combined(self.net, self.maps, view)
+        if self.start is not None:
+            yield 1.0, self.start.at(view)
+
+
+def _combined(net: KSpaceField, maps: torch.Tensor, view: View) -> FramesAt:
+    """Cartesian query of the disc that the spokes reach, transformed and combined."""
+    matrix, measured = view.matrix, (maps.shape[-2], maps.shape[-1])
+    grid = _grid(matrix, measured).to(maps.device)
+    reached = (torch.linalg.vector_norm(grid, dim=-1) < 1).flatten().nonzero()[:, 0]
+    places, seen = grid.flatten(0, 1)[reached], view.cut(resample_maps(maps, matrix))
+    factor = (matrix[0] * matrix[1] / (measured[0] * measured[1])) ** 0.5
+
+    def frames(t: torch.Tensor) -> torch.Tensor:
+        values = net.at_times(places, t)
+        kspace = torch.zeros(len(t), net.n_coils, grid[..., 0].numel(), dtype=values.dtype, device=t.device)
         kspace[:, :, reached] = values.transpose(1, 2)
         shifted = torch.fft.ifftshift(kspace.unflatten(-1, matrix), (-2, -1))  # type: ignore[no-untyped-call]
         coil_images = torch.fft.fftshift(torch.fft.ifft2(shifted, norm="ortho"), (-2, -1))
-        factor = (matrix[0] * matrix[1] / (self.matrix[0] * self.matrix[1])) ** 0.5
-        return factor * combine(coil_images, resample_maps(self.maps, matrix))
+        return factor * combine(view.cut(coil_images), seen)
+
+    return frames
 
 
 def _grid(matrix: tuple[int, int], measured: tuple[int, int]) -> torch.Tensor:

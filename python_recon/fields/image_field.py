@@ -7,29 +7,22 @@ units of the scan's largest sample, like those of the fields of k-space.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import nn
 
 from python_recon.config import Section
+from python_recon.fields.breathing import TemporalBasis
 from python_recon.fields.field import KSpaceField
 from python_recon.fields.hash_grid import HashGrid
 from python_recon.fields.low_rank import LowRankStart
 from python_recon.fields.mlp import Mlp
-from python_recon.fields.time_axis import SplineBasis, TimeAxis
+from python_recon.fields.view import FramesAt, View
 
 _POINTS = 1 << 18
 """Places evaluated together."""
-_FRAMES = 4
-"""Frames rendered together."""
-
-FramesAt = Callable[[torch.Tensor], torch.Tensor]
-"""Coordinates t (time,) to images (time, y, x)."""
 
 
 class ImageFieldOptions(Section):
@@ -51,11 +44,30 @@ class ImageFieldOptions(Section):
     """ReLU layers, the linear output not counted."""
 
 
+class SpaceTimeOptions(Section):
+    """Size of a field of (x, y, t)."""
+
+    levels: int = Field(16, ge=1)
+    """Levels of the hash grid."""
+    features: int = Field(2, ge=1)
+    """Features of a level."""
+    log2_table_size: int = Field(19, ge=4, le=24)
+    """Most entries of a level, as a power of two; 24 was published and takes some 10 GB."""
+    base_resolution: int = Field(16, ge=1)
+    """Cells of the coarsest level along an axis."""
+    scale: float = Field(2.0, ge=1)
+    """Ratio of the resolutions of successive levels."""
+    width: int = Field(128, ge=1)
+    """Of the ReLU layers."""
+    layers: int = Field(5, ge=1)
+    """ReLU layers, the linear output not counted."""
+
+
 class ImageField(nn.Module):
     """What rendering asks of a field."""
 
-    def at(self, matrix: tuple[int, int]) -> FramesAt:
-        """The images of a matrix (y, x) as a function of time."""
+    def at(self, view: View) -> FramesAt:
+        """The images of a view as a function of time."""
         raise NotImplementedError
 
 
@@ -81,7 +93,7 @@ class ComponentField(ImageField):
 
     def __init__(
         self,
-        temporal: SplineBasis,
+        temporal: TemporalBasis,
         amplitude: float,
         matrix: tuple[int, int],
         options: ImageFieldOptions,
@@ -104,11 +116,11 @@ class ComponentField(ImageField):
         self.network = Mlp(self.grid.n_features, options.width, options.layers, n_outputs, generator)
         self.register_buffer("amplitude", torch.tensor(amplitude))
 
-    def components(self, matrix: tuple[int, int]) -> torch.Tensor:
-        """U on the pixels of a matrix: (component, y, x) complex."""
-        places = pixel_places(matrix, self.amplitude.device)
+    def components(self, view: View) -> torch.Tensor:
+        """U on the pixels of a view: (component, y, x) complex."""
+        places = view.places(self.amplitude.device)
         values = torch.cat([self.network(self.grid(part)) for part in torch.split(places, _POINTS)])
-        pairs = values.T.reshape(self.temporal.n_functions, 2, *matrix)
+        pairs = values.T.reshape(self.temporal.n_functions, 2, *view.shape)
         return self.amplitude * torch.complex(pairs[:, 0], pairs[:, 1])
 
     @torch.no_grad()
@@ -130,8 +142,8 @@ class ComponentField(ImageField):
         output.bias.copy_(pairs @ output.bias)
         return True
 
-    def at(self, matrix: tuple[int, int]) -> FramesAt:
-        components = self.components(matrix)
+    def at(self, view: View) -> FramesAt:
+        components = self.components(view)
 
         def frames(t: torch.Tensor) -> torch.Tensor:
             weights = self.temporal(t).to(components.dtype)
@@ -147,33 +159,36 @@ class SpaceTimeField(ImageField):
 
     Parameters
     ----------
-    grid
-        Of (x, y, t).
-    network
-        Features of a point to real and imaginary part.
-    amplitude
+    amplitude, generator
         As for :class:`ComponentField`.
     """
 
     amplitude: torch.Tensor
 
-    def __init__(self, grid: HashGrid, network: Mlp, amplitude: float) -> None:
+    def __init__(self, amplitude: float, options: SpaceTimeOptions, generator: torch.Generator) -> None:
         super().__init__()
-        self.grid, self.network = grid, network
+        self.grid = HashGrid(
+            3,
+            generator,
+            n_levels=options.levels,
+            n_features=options.features,
+            log2_table_size=options.log2_table_size,
+            base_resolution=options.base_resolution,
+            scale=options.scale,
+        )
+        self.network = Mlp(self.grid.n_features, options.width, options.layers, 2, generator)
         self.register_buffer("amplitude", torch.tensor(amplitude))
 
-    def images(
-        self, t: torch.Tensor, matrix: tuple[int, int], level_weights: torch.Tensor | None = None
-    ) -> torch.Tensor:
+    def images(self, t: torch.Tensor, view: View, level_weights: torch.Tensor | None = None) -> torch.Tensor:
         """(time, y, x) at t (time,); ``level_weights`` (level,) scale the levels of the grid."""
-        places = pixel_places(matrix, t.device)
+        places = view.places(t.device)
         moments = t[:, None, None].expand(-1, len(places), 1)
         points = torch.cat([places.expand(len(t), -1, -1), moments], -1).flatten(0, 1)
         values = self.network(self.grid(points, level_weights))
-        return self.amplitude * torch.view_as_complex(values).reshape(len(t), *matrix)
+        return self.amplitude * torch.view_as_complex(values).reshape(len(t), *view.shape)
 
-    def at(self, matrix: tuple[int, int]) -> FramesAt:
-        return lambda t: torch.cat([self.images(moment, matrix) for moment in torch.split(t, 1)])
+    def at(self, view: View) -> FramesAt:
+        return lambda t: torch.cat([self.images(moment, view) for moment in torch.split(t, 1)])
 
 
 class Correction(ImageField):
@@ -183,9 +198,9 @@ class Correction(ImageField):
         super().__init__()
         self.field, self.taught = field, taught
 
-    def at(self, matrix: tuple[int, int]) -> FramesAt:
-        fitted = self.field.at(matrix)
-        return lambda t: fitted(t) - self.taught.images(t, matrix)
+    def at(self, view: View) -> FramesAt:
+        fitted, taught = self.field.at(view), self.taught.at(view)
+        return lambda t: fitted(t) - taught(t)
 
 
 class SeriesSignal(KSpaceField):
@@ -197,60 +212,3 @@ class SeriesSignal(KSpaceField):
 
     def forward(self, k: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         return self.series.signal(k, t)
-
-
-@dataclass(frozen=True)
-class FittedImages:
-    """A fitted field of images, that renders at any time and matrix without fitting again."""
-
-    net: ImageField | None
-    """None where the start is all there is."""
-    start: LowRankStart | None
-    """Is added to the field; None: nothing."""
-    share: float
-    """Of the field in that sum; at 0 it is not evaluated."""
-    scale: float
-    """Largest sample of the scan, the unit of field and start."""
-    matrix: tuple[int, int]
-    """(y, x) of the scan."""
-    axis: TimeAxis
-    device: torch.device
-
-    @torch.no_grad()
-    def render(self, times_s: np.ndarray, matrix: tuple[int, int] | None = None) -> Iterator[torch.Tensor]:
-        """Images (frame, y, x) complex64 at times (frame,), a few frames at a time.
-
-        Parameters
-        ----------
-        times_s
-            Seconds on the clock of the scan.
-        matrix
-            (y, x); by default that of the scan. The field of view stays the same.
-
-        Raises
-        ------
-        DataError
-            If a time lies outside the scan.
-        """
-        matrix = matrix or self.matrix
-        t = torch.as_tensor(np.atleast_1d(self.axis.of(times_s)), device=self.device)
-        parts = list(self._parts(matrix))
-        for moments in torch.split(t, _FRAMES):
-            images = torch.zeros(len(moments), *matrix, dtype=torch.complex64, device=self.device)
-            for share, frames in parts:
-                images += share * self.scale * frames(moments)
-            yield images
-
-    def _parts(self, matrix: tuple[int, int]) -> Iterator[tuple[float, FramesAt]]:
-        """What is added up, and how much of it."""
-        if self.net is not None and self.share > 0:
-            yield self.share, self.net.at(matrix)
-        if self.start is not None:
-            start = self.start
-            yield 1.0, lambda t: start.images(t, matrix)
-
-
-def pixel_places(matrix: tuple[int, int], device: torch.device) -> torch.Tensor:
-    """Places (pixel, 2) as (x, y) of a matrix (y, x), row by row; the isocentre is at 1/2."""
-    y, x = ((torch.arange(n, device=device) - n // 2) / n + 0.5 for n in matrix)
-    return torch.stack(torch.meshgrid(x, y, indexing="xy"), -1).flatten(0, 1)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from python_recon.fields.breathing import TemporalBasis
 from python_recon.fields.resampling import resample_images
-from python_recon.fields.time_axis import SplineBasis
+from python_recon.fields.view import FramesAt, View
 from python_recon.operators.nufft import Nufft
 
 
@@ -30,10 +31,10 @@ class LowRankStart(nn.Module):
     pixels: torch.Tensor
     maps: torch.Tensor
 
-    def __init__(self, components: torch.Tensor, maps: torch.Tensor, temporal: SplineBasis) -> None:
+    def __init__(self, components: torch.Tensor, maps: torch.Tensor, temporal: TemporalBasis) -> None:
         super().__init__()
         self.register_buffer("pixels", components)
-        self.register_buffer("maps", maps)
+        self.register_buffer("maps", maps, persistent=False)  # those of the scan, which are kept once
         self.temporal = temporal
 
     def signal(self, k: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
@@ -54,7 +55,11 @@ class LowRankStart(nn.Module):
         shifted = torch.fft.fft2(torch.fft.ifftshift(coil_images, (-2, -1)), norm="ortho")
         return torch.fft.fftshift(shifted, (-2, -1)).permute(0, 2, 3, 1).contiguous()
 
-    def images(self, t: torch.Tensor, matrix: tuple[int, int]) -> torch.Tensor:
-        """Combined images (time, y, x) of a matrix."""
-        weights = self.temporal(t).to(self.pixels.dtype)
-        return torch.einsum("tr,ryx->tyx", weights, resample_images(self.pixels, matrix))
+    def at(self, view: View) -> FramesAt:
+        """The combined images of a view as a function of time."""
+        components = view.cut(resample_images(self.pixels, view.matrix))
+
+        def frames(t: torch.Tensor) -> torch.Tensor:
+            return torch.einsum("tr,ryx->tyx", self.temporal(t).to(components.dtype), components)
+
+        return frames

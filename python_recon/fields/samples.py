@@ -78,16 +78,21 @@ def spoke_times(kspace: KSpace) -> np.ndarray:
 
 
 def frame_times(kspace: KSpace) -> np.ndarray:
-    """Mean time of every frame (frame,), on the clock of :func:`spoke_times`.
+    """Mean time of every frame (frame,), on the clock of :func:`spoke_times`."""
+    return frame_means(kspace, spoke_times(kspace))
+
+
+def frame_means(kspace: KSpace, values: np.ndarray) -> np.ndarray:
+    """Mean of values (frame, spoke) over the own spokes of every frame (frame,).
 
     A frame without spokes of its own lies between its neighbours.
     """
     own = own_spokes(kspace)
     counts = own.sum(axis=1)
-    means = (spoke_times(kspace) * own).sum(axis=1) / np.maximum(counts, 1)
+    means = (values * own).sum(axis=1) / np.maximum(counts, 1)
     known = np.flatnonzero(counts)
-    times: np.ndarray = np.interp(np.arange(len(own)), known, means[known])
-    return times
+    filled: np.ndarray = np.interp(np.arange(len(own)), known, means[known])
+    return filled
 
 
 def split_spokes(kspace: KSpace, share: float) -> tuple[np.ndarray, np.ndarray]:

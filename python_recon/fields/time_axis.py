@@ -11,6 +11,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import nn
 
+from python_recon.acquisition.heartbeats import Heartbeats
 from python_recon.errors import DataError
 
 Kind = Literal["plain", "periodic"]
@@ -18,7 +19,6 @@ AxisKind = Literal["plain", "periodic", "navigator"]
 
 _RESPIRATORY_SPAN = 0.5
 """Half a turn: {cos, sin}(2 pi r) tell the two ends of the breath apart."""
-_SHORTEST_BEAT_S = 0.2
 _TOLERANCE = 1e-6
 """Excess over 0..1 that is put down to rounding."""
 
@@ -62,29 +62,24 @@ class TimeAxis:
         return cls("plain", float(times.min()), float(np.ptp(times)))
 
     @classmethod
-    def from_physiology(cls, times_s: ArrayLike, since_r_wave_s: ArrayLike) -> TimeAxis:
-        """Periodic axis from the times of frames (frame,) and the time since the last R wave at each.
+    def from_r_waves(cls, r_waves_s: ArrayLike) -> TimeAxis:
+        """Periodic axis from R waves (r_wave,), rising.
 
-        Beats in which no frame was stamped are filled in where a gap is a multiple of the median beat.
+        A beat of several times the usual length, in which triggers were missed, counts as that many.
 
         Raises
         ------
         DataError
-            If the stamps show fewer than two R waves.
+            If there are fewer than two.
         """
-        times, since = np.asarray(times_s, dtype=np.float64), np.asarray(since_r_wave_s, dtype=np.float64)
-        stamped = np.sort(times - since)
-        groups = np.split(stamped, np.flatnonzero(np.diff(stamped) > _SHORTEST_BEAT_S) + 1)
-        if len(groups) < 2 or not since.any():
-            raise DataError(
-                f"{len(times)} physiology stamps show fewer than two R waves: check the ECG, or take scan "
-                "time as the time axis"
-            )
-        seen = np.array([group.mean() for group in groups])
-        beats = np.maximum(1, np.rint(np.diff(seen) / np.median(np.diff(seen))))
+        seen = np.asarray(r_waves_s, dtype=np.float64)
+        if len(seen) < 2:
+            raise DataError(f"{len(seen)} R waves: expected two or more; take scan time as the time axis")
+        usual_s = Heartbeats(seen).usual_s
+        beats = np.maximum(1, np.rint(np.diff(seen) / usual_s))
         number = np.concatenate([[0], np.cumsum(beats)])
         r_waves = np.interp(np.arange(number[-1] + 1), number, seen)
-        return cls("periodic", float(r_waves[0]), float(np.median(np.diff(r_waves))), tuple(r_waves.tolist()))
+        return cls("periodic", float(r_waves[0]), usual_s, tuple(r_waves.tolist()))
 
     @classmethod
     def from_navigator(cls, times_s: ArrayLike, positions: ArrayLike) -> TimeAxis:

@@ -14,6 +14,11 @@ def untracked(_step: int, _figures: Mapping[str, float]) -> None:
     """Keep nothing."""
 
 
+def under(name: str, track: Track) -> Track:
+    """The figures of one stage of several, under its name."""
+    return lambda step, figures: track(step, {f"{name}/{key}": value for key, value in figures.items()})
+
+
 def tensorboard(folder: str) -> Track:
     """Writes figures to a folder that ``tensorboard --logdir`` shows; a call makes a line of the plots.
 

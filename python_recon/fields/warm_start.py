@@ -5,12 +5,16 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import torch
+from torch import nn
+
 from python_recon.data import KSpace
 from python_recon.errors import DataError
-from python_recon.fields.building import FieldOptions
 from python_recon.fields.checkpoint import Checkpoint, Origin, load
+from python_recon.fields.corrected import CorrectedField
 from python_recon.fields.field import KSpaceField
 from python_recon.fields.fitted import FittedField
+from python_recon.fields.image_field import ComponentField, Correction, ImageField
 
 _SAME_SCALE = 1e-3
 """Relative difference of the largest samples of one scan, prepared twice in the same way."""
@@ -18,19 +22,27 @@ _SAME_SCALE = 1e-3
 _log = logging.getLogger(__name__)
 
 
-def take_over(net: KSpaceField, former: FittedField) -> bool:
-    """Begin with the parameters of a former fit; False where it was of another kind or size."""
-    weights, own = former.net.state_dict(), net.state_dict()
-    fits = {n: w.shape for n, w in weights.items()} == {n: w.shape for n, w in own.items()}
+def take_over(net: KSpaceField | ImageField, former: FittedField, t: torch.Tensor) -> bool:
+    """Begin where a former fit ended; False where it was of another kind or size.
+
+    Corrections are left behind: they are made anew. ``t`` (time,) are the moments at which the images of
+    components are to agree, whose temporal bases differ.
+    """
+    source = former.net.field if isinstance(former.net, CorrectedField | Correction) else former.net
+    if isinstance(net, ComponentField):
+        fits = isinstance(source, ComponentField) and net.take_over(source, t)
+    else:
+        fits = source is not None and _shapes(source) == _shapes(net)
+        if fits and source is not None:
+            net.load_state_dict(source.state_dict())
     if fits:
-        net.load_state_dict(weights)
         _log.info("the fit starts from the former one")
     else:
         _log.info("the former fit is of another kind or size; this one starts anew")
     return fits
 
 
-def resume(net: KSpaceField, path: Path, kspace: KSpace, scale: float) -> None:
+def resume(net: KSpaceField | ImageField, path: Path, kspace: KSpace, scale: float, t: torch.Tensor) -> None:
     """Begin with a checkpoint of the same scan.
 
     Parameters
@@ -39,20 +51,28 @@ def resume(net: KSpaceField, path: Path, kspace: KSpace, scale: float) -> None:
         Prepared.
     scale
         Its largest sample.
+    t
+        As for :func:`take_over`.
 
     Raises
     ------
     DataError
         If the file is no checkpoint, or one of another scan, preparation, kind or size.
     """
-    checkpoint = load(path, next(net.parameters()).device)
+    checkpoint = load(path, t.device)
     require_scan(checkpoint, kspace, scale)
-    if not take_over(net, checkpoint.fitted):
-        made = {key: value for key, value in checkpoint.options.items() if key in FieldOptions.model_fields}
+    if checkpoint.fitted.net is None:
+        raise DataError(f"{path} holds a start without a field: there is no fit to go on from")
+    if not take_over(net, checkpoint.fitted, t):
+        told = ", ".join(f"{key} {value!r}" for key, value in checkpoint.options.items() if key != "resume")
         raise DataError(
-            f"the field in {path} is of another kind or size than the options ask for: fit with those that "
-            f"it was made with, {made}"
+            f"the field in {path} is of another kind or size than the options ask for: fit with "
+            f"{checkpoint.method} and the options that it was made with, {told}"
         )
+
+
+def _shapes(module: nn.Module) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in module.state_dict().items()}
 
 
 def require_scan(checkpoint: Checkpoint, kspace: KSpace, scale: float) -> None:
@@ -65,7 +85,7 @@ def require_scan(checkpoint: Checkpoint, kspace: KSpace, scale: float) -> None:
         "measurement": (saved.measurement_id, found.measurement_id),
         "slice, contrast, set": (saved.slice_key, found.slice_key),
         "matrix": (fitted.matrix, kspace.matrix),
-        "virtual coils": (fitted.net.n_coils, kspace.n_coils),
+        "virtual coils": (len(fitted.maps), kspace.n_coils),
     }
     faults = [f"{name} {old!r}, not {new!r}" for name, (old, new) in pairs.items() if old != new]
     if not faults and abs(fitted.scale - scale) > _SAME_SCALE * scale:

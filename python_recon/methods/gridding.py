@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from python_recon.config import Section
 from python_recon.data import CoilMaps, KSpace
+from python_recon.memory import direct_need
 from python_recon.methods.registry import Method, Reconstruction
 from python_recon.operators.sense import Sense, density_of
 from python_recon.schedule import Budget
@@ -22,4 +23,4 @@ def run(kspace: KSpace, maps: CoilMaps, _options: GriddingOptions, _budget: Budg
     return Reconstruction(Sense(kspace, maps).adjoint(kspace.data * density_of(kspace)[:, None]))
 
 
-METHOD = Method(run, GriddingOptions)
+METHOD = Method(run, GriddingOptions, direct_need)

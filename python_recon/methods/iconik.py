@@ -14,25 +14,27 @@ import copy
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from pydantic import Field
-from torch import nn
 
 from python_recon.data import CoilMaps, KSpace
 from python_recon.errors import BackendError
+from python_recon.fields import needs
+from python_recon.fields.corrected import TOGETHER, CorrectedField
+from python_recon.fields.descent import FitReport
 from python_recon.fields.field import KSpaceField
-from python_recon.fields.fit import FitPlan, FitReport, fit
-from python_recon.fields.fitted import FittedField
+from python_recon.fields.fit import FitPlan, fit
 from python_recon.fields.judge import Judge
 from python_recon.fields.samples import Samples
-from python_recon.losses import Iconik, innermost, neighbourhood
+from python_recon.fields.tracking import Track, under, untracked
+from python_recon.losses import Iconik, innermost
+from python_recon.memory import Size, series_need
 from python_recon.methods.neural_kspace import FitOptions, Problem, new_field, plan_of
 from python_recon.methods.registry import Method, Reconstruction
 from python_recon.schedule import Budget, part_of
 
-_CHUNK = 4096
-"""Neighbourhoods evaluated together: nine times as many points of the field."""
 _SHARES = (0.4, 0.4, 1.0)
 """Of the time that is left when a stage begins."""
 
@@ -40,6 +42,7 @@ _SHARES = (0.4, 0.4, 1.0)
 class IconikOptions(FitOptions):
     """Options of ``iconik`` and its published form."""
 
+    implementation: ClassVar[str] = "iconik"
     neighbourhoods: int = Field(256, ge=1)
     """Samples, with their neighbourhoods, to a step of calibration and refinement."""
     neighbour_step: float = Field(1.0, gt=0)
@@ -54,52 +57,6 @@ class IconikOptions(FitOptions):
     """Most steps of the refinement."""
     refinement_rate: float = Field(1e-5, gt=0)
     """Learning rate of the refinement."""
-
-
-class CorrectedField(KSpaceField):
-    """A field as its correction sees it.
-
-    Parameters
-    ----------
-    field
-        Is evaluated on neighbourhoods.
-    correction
-        Of as many coils.
-    spacing
-        (2,), distance of neighbours along kx and ky.
-    """
-
-    spacing: torch.Tensor
-
-    def __init__(self, field: KSpaceField, correction: Iconik, spacing: torch.Tensor) -> None:
-        super().__init__(field.n_coils)
-        self.field, self.correction = field, correction
-        self.register_buffer("spacing", spacing, persistent=False)
-
-    def forward(self, k: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        def corrected(k: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-            values = self.field(self._around(k), t.repeat_interleave(9))
-            result: torch.Tensor = self.correction(values.reshape(-1, 3, 3, self.n_coils))
-            return result
-
-        parts = zip(torch.split(k, _CHUNK), torch.split(t, _CHUNK), strict=True)
-        return torch.cat([corrected(*part) for part in parts])
-
-    def at_times(self, k: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        def corrected(k: torch.Tensor) -> torch.Tensor:
-            values = self.field.at_times(self._around(k), t)
-            result: torch.Tensor = self.correction(values.reshape(-1, 3, 3, self.n_coils))
-            return result.reshape(len(t), len(k), self.n_coils)
-
-        return torch.cat([corrected(part) for part in torch.split(k, _CHUNK)], 1)
-
-    def train_only(self, module: nn.Module) -> None:
-        """Freeze all but one of the two, the field or the correction."""
-        self.requires_grad_(False)
-        module.requires_grad_(True)
-
-    def _around(self, k: torch.Tensor) -> torch.Tensor:
-        return neighbourhood(k, self.spacing).flatten(0, 2)
 
 
 @dataclass(frozen=True)
@@ -123,14 +80,8 @@ def run(kspace: KSpace, maps: CoilMaps, options: IconikOptions, budget: Budget) 
             raise
         failure = str(error)
     chosen, comment = _choose(stages, failure)
-    if options.checkpoint and isinstance(chosen.net, CorrectedField):
-        problem = replace(problem, options=options.model_copy(update={"checkpoint": ""}))
-        comment = "; ".join(
-            filter(None, [comment, "checkpoints hold no corrections: the field is not saved"])
-        )
     report = _joined([stage.report for stage in stages])
-    fitted = FittedField(chosen.net, None, 1.0, problem.samples.scale, maps.maps, problem.axis)
-    return problem.reconstruction(fitted, report, comment)
+    return problem.reconstruction(chosen.net, None, report, comment)
 
 
 def calibrate(
@@ -140,13 +91,14 @@ def calibrate(
     budget: Budget,
     generator: torch.Generator,
     judge: Judge | None = None,
+    track: Track = untracked,
 ) -> FitReport:
     """Fit the convolutions to the innermost samples; the field stays as it is."""
     inner = innermost(samples.k, options.calibration_share)
     samples = replace(samples, k=samples.k[inner], t=samples.t[inner], values=samples.values[inner])
     net.train_only(net.correction)
     plan = _plan(options, options.calibration_steps, options.calibration_rate)
-    return fit(net, samples, plan, budget, generator, judge=judge)
+    return fit(net, samples, plan, budget, generator, judge=judge, track=track)
 
 
 def refine(
@@ -156,11 +108,12 @@ def refine(
     budget: Budget,
     generator: torch.Generator,
     judge: Judge | None = None,
+    track: Track = untracked,
 ) -> FitReport:
     """Fit the field to all samples through the convolutions, which stay as they are."""
     net.train_only(net.field)
     plan = _plan(options, options.refinement_steps, options.refinement_rate)
-    return fit(net, samples, plan, budget, generator, judge=judge)
+    return fit(net, samples, plan, budget, generator, judge=judge, track=track)
 
 
 def _stages(problem: Problem, options: IconikOptions, budget: Budget) -> Iterator[_Stage]:
@@ -168,9 +121,10 @@ def _stages(problem: Problem, options: IconikOptions, budget: Budget) -> Iterato
     device = problem.samples.k.device
     generator = torch.Generator(device).manual_seed(options.seed)
     judge = None if problem.held_out is None else Judge(problem.held_out)
-    field = new_field(problem, options, _uncorrected(budget))
+    field = new_field(problem, options, budget)
     plan = plan_of(options, 0.0, 0.0, has_own_steps=False)
-    report = fit(field, problem.samples, plan, _part(budget, 0, "field"), generator, judge=judge)
+    part, track = _part(budget, 0, "field"), under("field", problem.track)
+    report = fit(field, problem.samples, plan, part, generator, judge=judge, track=track)
     yield _Stage(report, copy.deepcopy(field))
 
     rows, columns = problem.kspace.matrix
@@ -181,7 +135,8 @@ def _stages(problem: Problem, options: IconikOptions, budget: Budget) -> Iterato
         if budget.is_spent:
             return
         part = _part(budget, index, phase.__name__)
-        report = phase(net, problem.samples, options, part, generator, judge)
+        track = under(phase.__name__, problem.track)
+        report = phase(net, problem.samples, options, part, generator, judge, track)
         yield _Stage(report, copy.deepcopy(net))
 
 
@@ -225,12 +180,15 @@ def _part(budget: Budget, index: int, label: str) -> Budget:
     return replace(budget, seconds=min(seconds, budget.seconds), report=report)
 
 
-def _uncorrected(budget: Budget) -> Budget:
-    """A former fit's field without its correction, which is calibrated anew."""
-    former = budget.start
-    if isinstance(former, FittedField) and isinstance(former.net, CorrectedField):
-        return replace(budget, start=replace(former, net=former.net.field))
-    return budget
+def _need(size: Size, options: IconikOptions) -> float:
+    """Memory of a fit: the series and the weights, refinement, and the corrected field as it is looked at.
+
+    Every neighbourhood takes nine evaluations of the field. What is freed between the stages is in pieces.
+    """
+    looked_at = 9 * min(TOGETHER, size.matrix[0] * size.matrix[1])
+    steps = needs.with_graph(max(options.batch, 9 * options.neighbourhoods), size.n_coils, options)
+    field = needs.without_graph(looked_at, size.n_coils, options)
+    return series_need(size) + needs.parameters(size.n_coils, options) + steps + field
 
 
-METHOD = Method(run, IconikOptions)
+METHOD = Method(run, IconikOptions, _need)

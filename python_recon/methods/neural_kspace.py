@@ -14,45 +14,46 @@ Huang et al., arXiv:2212.08479; Spieker et al., doi:10.1016/j.media.2025.103890 
 
 from __future__ import annotations
 
-import logging
-import time
-from dataclasses import asdict, dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-import numpy as np
 import torch
 from pydantic import Field
 
-from python_recon.acquisition.gating import respiratory_position
 from python_recon.data import CoilMaps, KSpace
-from python_recon.errors import ConfigError, DataError
+from python_recon.fields import needs
+from python_recon.fields.breathing import TemporalBasis
 from python_recon.fields.building import FieldOptions, build_field
-from python_recon.fields.checkpoint import Origin, path_of_slice, save
 from python_recon.fields.consistency import ScatteredConsistency, TileConsistency
+from python_recon.fields.descent import FitReport
 from python_recon.fields.field import KSpaceField
-from python_recon.fields.fit import Consistency, FitPlan, FitReport, fit
-from python_recon.fields.fitted import FittedField
+from python_recon.fields.fit import Consistency, FitPlan, fit
 from python_recon.fields.judge import Judge
+from python_recon.fields.keeping import KeepingOptions
 from python_recon.fields.low_rank import LowRankStart
-from python_recon.fields.samples import Samples, frame_times, spoke_times
-from python_recon.fields.time_axis import SplineBasis, TimeAxis
-from python_recon.fields.tracking import tensorboard, untracked
-from python_recon.fields.warm_start import resume, take_over
-from python_recon.held_out import own_spokes
-from python_recon.methods.field_problem import FieldProblem, hold_out, low_rank_start
+from python_recon.fields.samples import Samples
+from python_recon.fields.shrinking import within_memory
+from python_recon.losses import kernels_of, tile_size
+from python_recon.memory import Size, series_need
+from python_recon.methods.field_problem import FieldProblem, JudgedStart, hold_out, start_alone, unit_of
+from python_recon.methods.field_time import time_axis
 from python_recon.methods.registry import Method, Reconstruction
-from python_recon.methods.subspace import SubspaceOptions, solve, temporal_basis
+from python_recon.methods.subspace import SubspaceOptions, temporal_basis
 from python_recon.schedule import Budget
 
-_log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_LEAST_BATCH = 128
 
 
-class FitOptions(FieldOptions):
+class FitOptions(FieldOptions, KeepingOptions):
     """Options that all neural k-space methods share."""
 
     time: Literal["scan", "cardiac", "breathing"] = "scan"
-    """The field's time: of the scan; between R waves (periodic; needs R-wave stamps); or the position of the
-    breath (self-gated)."""
+    """The field's time: of the scan; between R waves (periodic); or the position of the breath (of its
+    waveform, or self-gated). Where R waves or breath cannot be told it is that of the scan; where frames are
+    phases of the beat, that of the beat."""
     steps: int = Field(600, ge=1)
     """Most steps of the optimiser."""
     batch: int = Field(2048, ge=1)
@@ -69,18 +70,16 @@ class FitOptions(FieldOptions):
     """Share of the spokes that are held out to judge the fit by; 0: none, all steps are run."""
     seed: int = 0
     """Of everything random."""
-    checkpoint: str = Field("", pattern=r"^$|\.safetensors$")
-    """File (.safetensors) to save the field to; the numbers of slice, contrast and set, where they are not 0,
-    are added to its name. Empty: none."""
-    resume: str = Field("", pattern=r"^$|\.safetensors$")
-    """Checkpoint of the same scan to go on from, its name completed in the same way. Empty: none."""
-    tensorboard: str = ""
-    """Folder for the figures of the fit, which TensorBoard shows (an extra). Empty: none."""
+
+    def smaller(self) -> Self | None:
+        """With half of the batch."""
+        return self.model_copy(update={"batch": self.batch // 2}) if self.batch > _LEAST_BATCH else None
 
 
 class NeuralKSpaceOptions(FitOptions):
     """Options of ``nik``, ``pisco``, ``pisco_dist`` and their published forms."""
 
+    implementation: ClassVar[str] = "neural_kspace"
     start: Literal["none", "subspace"] = "none"
     """What the network is added to: nothing, or a subspace reconstruction."""
     pisco_weight: float = Field(0.0, ge=0)
@@ -101,15 +100,18 @@ class Problem(FieldProblem):
 
     samples: Samples
     """Of the spokes that are fitted."""
-    options: FitOptions
 
     @classmethod
     def from_kspace(cls, kspace: KSpace, maps: CoilMaps, options: FitOptions) -> Problem:
-        """The samples on the device of the k-space; raises DataError where all of them are zero."""
-        scale = float(kspace.data.abs().amax())
-        if scale == 0:
-            raise DataError("all samples are zero: there is nothing to fit")
-        axis = time_axis(kspace, options.time)
+        """The samples on the device of the k-space.
+
+        Raises
+        ------
+        DataError
+            If the samples or the coil maps are all zero, or not finite.
+        """
+        scale = unit_of(kspace, maps)
+        axis, told = time_axis(kspace, options.time)
         kept, held_out, comment = hold_out(kspace, axis, scale, options.held_out_share)
         return cls(
             kspace=kspace,
@@ -118,58 +120,46 @@ class Problem(FieldProblem):
             scale=scale,
             kept=kept,
             held_out=held_out,
-            comment=comment,
+            comment="; ".join(filter(None, [told, comment])),
             samples=Samples.of_spokes(kspace, kept, axis, scale),
             options=options,
         )
-
-    def reconstruction(self, fitted: FittedField, report: FitReport, comment: str) -> Reconstruction:
-        """Images of the frames, and what became of the fit; the field is saved where that is wanted."""
-        images = torch.cat(list(fitted.render(frame_times(self.kspace))))
-        told = "; ".join(filter(None, [self.comment, comment, self._save(fitted)]))
-        return Reconstruction(images, asdict(report), state=fitted, comment=told)
-
-    def _save(self, fitted: FittedField) -> str:
-        """Why the field could not be saved; images that are done are not given up for that."""
-        if not self.options.checkpoint:
-            return ""
-        path = path_of_slice(self.options.checkpoint, self.kspace.counters)
-        try:
-            save(fitted, path, "neural_kspace", self.options, Origin.of(self.kspace))
-        except ConfigError as error:
-            _log.warning("%s", error)
-            return str(error)
-        _log.info("the field is saved in %s", path)
-        return ""
 
 
 def run(kspace: KSpace, maps: CoilMaps, options: NeuralKSpaceOptions, budget: Budget) -> Reconstruction:
     """The series; stops at the deadline with the best field it has."""
     problem = Problem.from_kspace(kspace, maps, options)
     if options.start == "subspace" and problem.held_out is None:
-        return _start_alone(problem, budget)
-    start, began = None, time.monotonic()
-    if options.start == "subspace":
-        start = low_rank_start(problem, problem.fitted_kspace, budget)
-    again_s = 1.5 * (time.monotonic() - began) if start else 0.0
-    generator = torch.Generator(kspace.data.device).manual_seed(options.seed)
+        return start_alone(problem, budget)
+    start = JudgedStart.solve(problem, budget) if options.start == "subspace" else None
+
+    def attempt(chosen: NeuralKSpaceOptions) -> tuple[KSpaceField, FitReport, str]:
+        return _fitted(problem, chosen, start, budget)
+
+    (net, report, comment), taken = within_memory(attempt, options)
+    final = None if start is None else start.final(budget)
+    return problem.with_options(taken).reconstruction(net, final, report, comment)
+
+
+def _fitted(
+    problem: Problem, options: NeuralKSpaceOptions, start: JudgedStart | None, budget: Budget
+) -> tuple[KSpaceField, FitReport, str]:
+    """The field, what became of its fit, and what the data did not allow."""
+    first = None if start is None else start.first
     net = new_field(problem, options, budget)
-    consistency, comment = _consistency(problem, options, start)
+    consistency, comment = _consistency(problem, options, first)
     report = fit(
         net,
         problem.samples,
         plan_of(options, options.pisco_weight, options.pisco_from, options.pisco_form == "published"),
-        replace(budget, seconds=budget.seconds - again_s),
-        generator,
-        judge=_judge(problem, start),
-        offset=None if start is None else start.signal(problem.samples.k, problem.samples.t),
+        budget if start is None else start.rest_of(budget),
+        torch.Generator(problem.samples.k.device).manual_seed(options.seed),
+        judge=_judge(problem, first),
+        offset=None if first is None else first.signal(problem.samples.k, problem.samples.t),
         consistency=consistency,
-        track=tensorboard(options.tensorboard) if options.tensorboard else untracked,
+        track=problem.track,
     )
-    if start is not None and budget.left_s > again_s / 2:
-        start = low_rank_start(problem, kspace, budget)  # with the held-out spokes
-    fitted = FittedField(net, start, report.share, problem.samples.scale, maps.maps, problem.axis)
-    return problem.reconstruction(fitted, report, comment)
+    return net, report, comment
 
 
 def new_field(problem: Problem, options: FitOptions, budget: Budget) -> KSpaceField:
@@ -181,7 +171,7 @@ def new_field(problem: Problem, options: FitOptions, budget: Budget) -> KSpaceFi
         If the checkpoint to go on from is none, or of another scan or kind.
     """
 
-    def learned_basis() -> SplineBasis:
+    def learned_basis() -> TemporalBasis:
         basis = temporal_basis(problem.fitted_kspace, problem.maps, SubspaceOptions(), budget)
         # Eigenvectors have no sign of their own; without one, rounding would decide what the seed means.
         peaks = basis.gather(0, basis.abs().argmax(0, keepdim=True))
@@ -192,33 +182,11 @@ def new_field(problem: Problem, options: FitOptions, budget: Budget) -> KSpaceFi
         problem.kspace.n_coils,
         problem.samples.k.device,
         problem.axis.kind,
-        learned_basis,
+        learned_basis if problem.has_frame_basis else None,
         options.seed,
     )
-    if options.resume:
-        path = path_of_slice(options.resume, problem.kspace.counters)
-        resume(net, path, problem.kspace, problem.samples.scale)
-    elif isinstance(budget.start, FittedField):
-        take_over(net, budget.start)
+    problem.begin(net, budget)
     return net
-
-
-def time_axis(kspace: KSpace, kind: str) -> TimeAxis:
-    """Time coordinate of a field; raises DataError where the scan does not tell it."""
-    if kind == "cardiac":
-        if kspace.physiology_s is None:
-            raise DataError("there are no R-wave stamps: set options.time to scan")
-        return TimeAxis.from_physiology(frame_times(kspace), kspace.physiology_s[:, 0])
-    own = own_spokes(kspace)  # padding has no time
-    times = spoke_times(kspace)[own]
-    if kind == "breathing":
-        position = respiratory_position(kspace.to_numpy())
-        if position is None:
-            raise DataError("the scan is too short to tell the breath (10 s): set options.time to scan")
-        return TimeAxis.from_navigator(times, position[own])
-    if np.ptp(times) == 0:
-        return TimeAxis("plain", float(times.min()), 1.0)
-    return TimeAxis.from_times(times)
 
 
 def plan_of(options: FitOptions, weight: float, begins: float, has_own_steps: bool) -> FitPlan:
@@ -234,6 +202,7 @@ def plan_of(options: FitOptions, weight: float, begins: float, has_own_steps: bo
         consistency_from=begins,
         has_own_steps=has_own_steps,
         uses_amsgrad=has_own_steps,
+        is_captured=options.compiled == "auto",
     )
 
 
@@ -268,13 +237,24 @@ def _consistency(
     return module.to(kspace.data.device), ""
 
 
-def _start_alone(problem: Problem, budget: Budget) -> Reconstruction:
-    """The subspace reconstruction, where no spokes can be held out to judge a network by."""
-    result = solve(problem.kspace, problem.maps, SubspaceOptions(), budget)
-    comment = f"{problem.comment}; without a judge, the images are those of the subspace start"
-    if problem.options.checkpoint:
-        comment += "; there is no field to save"
-    return Reconstruction(result.images, {"share": 0.0, "steps": 0}, comment=comment)
+def _need(size: Size, options: NeuralKSpaceOptions) -> float:
+    """Memory of a fit: the series and the weights, and the steps or, larger, the field as it is looked at."""
+    held_out = options.held_out_share * size.n_frames * size.n_spokes * size.n_samples
+    looked_at = max(size.matrix[0] * size.matrix[1], min(held_out, needs.LOOKED_AT))
+    n_points = max(options.batch, _consistency_points(size.n_coils, options))
+    steps = needs.with_graph(n_points, size.n_coils, options)
+    field = max(steps, needs.without_graph(looked_at, size.n_coils, options))
+    return series_need(size) + needs.parameters(size.n_coils, options) + field
 
 
-METHOD = Method(run, NeuralKSpaceOptions)
+def _consistency_points(n_coils: int, options: NeuralKSpaceOptions) -> float:
+    """Points at which PISCO evaluates the field in a step."""
+    if options.pisco_weight == 0 or n_coils == 1:
+        return 0
+    if options.pisco_form == "tiles":
+        return options.pisco_sets * tile_size(n_coils, kernels_of("alternating")[0]) ** 2
+    n_neighbours = 8 if options.pisco_variant == "distance" else 6
+    return options.pisco_sets * 1.1 * n_neighbours * n_coils**2 * (n_neighbours + 1)
+
+
+METHOD = Method(run, NeuralKSpaceOptions, _need)

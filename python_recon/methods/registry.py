@@ -8,7 +8,7 @@ A method is a function of one prepared slice. Other packages add methods through
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Any
@@ -19,6 +19,7 @@ from python_recon.arrays import Array
 from python_recon.config import METHOD_GROUP, Config, Section, load_preset, nearest
 from python_recon.data import CoilMaps, KSpace
 from python_recon.errors import ConfigError
+from python_recon.memory import Need, series_need
 from python_recon.schedule import Budget
 
 
@@ -34,6 +35,10 @@ class Reconstruction:
     """What a next fit may start from (``Budget.start``); None: nothing."""
     comment: str = ""
     """What a reader of the images should know, such as a part of the method that the data did not allow."""
+    later: Iterable[Array] = ()
+    """The frames after those of ``images``, in blocks that are made as they are asked for: each may be sent
+    while the next is made. An error that comes with one leaves the frames from there on to a simpler
+    method."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,8 @@ class Method:
 
     run: Callable[[KSpace, CoilMaps, Any, Budget], Reconstruction]
     options: type[Section]
+    memory: Need = series_need
+    """What it needs beside the prepared slice."""
 
 
 _BUILT_IN = {

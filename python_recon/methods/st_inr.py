@@ -12,22 +12,24 @@ from the scan, where the paper has a nuclear norm and a field of three dimension
 
 from __future__ import annotations
 
-import time
-from dataclasses import replace
+from typing import ClassVar
 
 import torch
 from pydantic import Field
 
 from python_recon.data import CoilMaps, KSpace
-from python_recon.fields.fit import FitReport
+from python_recon.fields.descent import Descent, FitReport, adam, cosine, descend, stepping
 from python_recon.fields.image_field import ComponentField, Correction
-from python_recon.fields.image_fit import Descent, cosine, descend
 from python_recon.fields.low_rank import LowRankStart
-from python_recon.methods.field_problem import low_rank_start
+from python_recon.fields.shrinking import within_memory
+from python_recon.fields.view import View
+from python_recon.methods.field_problem import JudgedStart, start_alone
 from python_recon.methods.registry import Method, Reconstruction
 from python_recon.methods.subspace_inr import (
+    PATIENCE,
     ImageProblem,
     SubspaceInrOptions,
+    components_need,
     fit_components,
     held_out_judge,
     new_field,
@@ -40,6 +42,8 @@ _DISTILLATION_RATE = 1e-2
 class StInrOptions(SubspaceInrOptions):
     """Options of ``st_inr``."""
 
+    implementation: ClassVar[str] = "st_inr"
+
     distillation_steps: int = Field(150, ge=1)
     """Steps in which the field learns the images of the subspace reconstruction."""
     steps: int = Field(160, ge=1)
@@ -50,36 +54,38 @@ class StInrOptions(SubspaceInrOptions):
 
 def run(kspace: KSpace, maps: CoilMaps, options: StInrOptions, budget: Budget) -> Reconstruction:
     """The series; stops at the deadline with the best mixture it has."""
-    problem = ImageProblem.from_kspace(kspace, maps, options.held_out_share)
+    problem = ImageProblem.from_kspace(kspace, maps, options, options.held_out_share)
     if problem.held_out is None:
-        start = low_rank_start(problem, kspace, budget)
-        told = "without a judge, the images are those of the subspace start"
-        return problem.reconstruction(None, start, FitReport("no judge", share=0.0), told)
-    began = time.monotonic()
-    start = low_rank_start(problem, problem.fitted_kspace, budget)
-    again_s = 1.5 * (time.monotonic() - began)
-    for_field = replace(budget, seconds=budget.seconds - again_s)
-    net = new_field(problem, start.temporal, options, budget)
-    distil(net, start, options.distillation_steps, for_field)
-    report = fit_components(problem, net, options, for_field, held_out_judge(problem, net, start))
-    correction = Correction(net, start)
-    if budget.left_s > again_s / 2:
-        start = low_rank_start(problem, kspace, budget)
-    return problem.reconstruction(correction, start, report)
+        return start_alone(problem, budget)
+    start = JudgedStart.solve(problem, budget)
+    for_field, first = start.rest_of(budget), start.first
+
+    def attempt(chosen: StInrOptions) -> tuple[ComponentField, FitReport]:
+        net = new_field(problem, first.temporal, chosen)
+        if not problem.begin(net, budget):
+            distil(net, first, chosen.distillation_steps, for_field)
+        judge = held_out_judge(problem, net, first)
+        return net, fit_components(problem, net, chosen, for_field, judge)
+
+    (net, report), taken = within_memory(attempt, options)
+    final = start.final(budget)
+    return problem.with_options(taken).reconstruction(Correction(net, first), final, report)
 
 
 def distil(net: ComponentField, start: LowRankStart, steps: int, budget: Budget) -> None:
     """Teach a field the component images of a start of the same basis."""
     rows, columns = start.pixels.shape[-2:]
+    view = View.whole((rows, columns))
 
     def backward(_done: float) -> torch.Tensor:
-        error = torch.view_as_real(net.components((rows, columns)) - start.pixels) / net.amplitude
+        error = torch.view_as_real(net.components(view) - start.pixels) / net.amplitude
         loss = error.square().sum((0, -1)).mean()
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
-    optimiser = torch.optim.Adam([*net.grid.parameters(), *net.network.parameters()], _DISTILLATION_RATE)
-    descend(net, optimiser, backward, Descent("distillation", steps, cosine), budget)
+    optimiser = adam(net.parameters(), _DISTILLATION_RATE, start.pixels.device)
+    descent = Descent("distillation", steps, cosine, PATIENCE)
+    descend(net, optimiser, stepping(optimiser, backward), descent, budget)
 
 
-METHOD = Method(run, StInrOptions)
+METHOD = Method(run, StInrOptions, components_need)

@@ -15,28 +15,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from pydantic import Field
 
-from python_recon.config import Section
 from python_recon.data import CoilMaps, KSpace
-from python_recon.fields.hash_grid import HashGrid
-from python_recon.fields.image_field import SpaceTimeField
-from python_recon.fields.image_fit import Descent, descend
-from python_recon.fields.mlp import Mlp
+from python_recon.fields import needs
+from python_recon.fields.descent import Descent, FitReport, adam, descend, stepping
+from python_recon.fields.image_field import SpaceTimeField, SpaceTimeOptions
+from python_recon.fields.keeping import KeepingOptions
+from python_recon.fields.shrinking import within_memory
+from python_recon.fields.view import View
+from python_recon.memory import Size, series_need
 from python_recon.methods.registry import Method, Reconstruction
-from python_recon.methods.subspace_inr import ImageProblem
+from python_recon.methods.subspace_inr import PATIENCE, ImageProblem
 from python_recon.operators.sense import Sense
 from python_recon.schedule import Budget
 
-_POINTS = {"cpu": 1 << 16, "cuda": 1 << 20}
-"""Points whose graph is in memory at a time; what 16 levels keep of a point takes about 10 kB."""
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_LEAST_BATCH = 1 << 12
+_MOST_ON_CPU = 1 << 16
+"""Points of a batch that gain anything on a CPU."""
 
 
-class StInrPaperOptions(Section):
+class StInrPaperOptions(SpaceTimeOptions, KeepingOptions):
     """Options of ``st_inr_paper``."""
+
+    implementation: ClassVar[str] = "st_inr_paper"
 
     steps: int = Field(1600, ge=1)
     """Full-batch steps."""
@@ -52,22 +60,18 @@ class StInrPaperOptions(Section):
     """eps, in squares of the unit."""
     unlocking: float = Field(0.5, ge=0, le=1)
     """Share of the steps in which the levels of the grid are unlocked, from the coarsest on."""
-    levels: int = Field(16, ge=1)
-    """Levels of the hash grid."""
-    features: int = Field(2, ge=1)
-    """Features of a level."""
-    log2_table_size: int = Field(19, ge=4, le=24)
-    """Most entries of a level, as a power of two; 24 was published and takes some 10 GB."""
-    base_resolution: int = Field(16, ge=1)
-    """Cells of the coarsest level along an axis."""
-    scale: float = Field(2.0, ge=1)
-    """Ratio of the resolutions of successive levels."""
-    width: int = Field(128, ge=1)
-    """Of the ReLU layers."""
-    layers: int = Field(5, ge=1)
-    """ReLU layers, the linear output not counted."""
+    batch: int = Field(1 << 18, ge=1)
+    """Points whose graph is in memory at a time, some 10 kB each; the steps do not depend on it."""
     seed: int = 0
     """Of the first values."""
+
+    def smaller(self) -> Self | None:
+        """With a smaller batch, or else fewer levels, unless the field of a checkpoint is to go on."""
+        if self.batch > _LEAST_BATCH:
+            return self.model_copy(update={"batch": max(self.batch // 4, _LEAST_BATCH)})
+        if self.levels == 1 or self.resume:
+            return None
+        return self.model_copy(update={"levels": max(self.levels - 4, 1)})
 
 
 @dataclass(frozen=True)
@@ -80,12 +84,14 @@ class Objective:
     weights: torch.Tensor
     """(frame, 1, spoke, 1), 1 for spokes measured in the time of their frame; else 0."""
     options: StInrPaperOptions
+    is_periodic: bool = False
+    """Whether the first frame follows the last."""
 
     def slope(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Gradient with respect to the images, and the data term."""
         leaf = images.detach().requires_grad_()
         data_term = self._misfit(leaf)
-        loss = data_term + self.options.temporal_variation * _variation(leaf)
+        loss = data_term + self.options.temporal_variation * _variation(leaf, self.is_periodic)
         if self.options.nuclear_norm:
             loss = loss + self.options.nuclear_norm * _nuclear_norm(leaf) / len(leaf)
         (gradient,) = torch.autograd.grad(loss, leaf)
@@ -101,48 +107,58 @@ class Objective:
 
 def run(kspace: KSpace, maps: CoilMaps, options: StInrPaperOptions, budget: Budget) -> Reconstruction:
     """The series; stops at the deadline with the field that it has."""
-    problem = ImageProblem.from_kspace(kspace, maps, held_out_share=0.0)
-    net = new_field(problem, options)
-    unit = float(net.amplitude) * problem.scale
-    own = torch.as_tensor(problem.kept, dtype=torch.float32, device=kspace.data.device)
-    objective = Objective(Sense(kspace, maps), kspace.data / unit, own[:, None, :, None], options)
+    problem = ImageProblem.from_kspace(kspace, maps, options, held_out_share=0.0)
+    (net, report), taken = within_memory(lambda chosen: _fitted(problem, chosen, budget), options)
+    return problem.with_options(taken).reconstruction(net, None, report)
+
+
+def _fitted(
+    problem: ImageProblem, options: StInrPaperOptions, budget: Budget
+) -> tuple[SpaceTimeField, FitReport]:
+    """The field and what became of its fit."""
+    net, kspace = new_field(problem, options), problem.kspace
+    goes_on = problem.begin(net, budget)
+    objective = objective_of(problem, float(net.amplitude) * problem.scale, options)
     t = problem.frame_coordinates
 
     def backward(done: float) -> torch.Tensor:
-        unlocked = net.grid.level_weights(_n_unlocked(done, options))
-        return _accumulate(net, objective, t, kspace.matrix, unlocked)
+        unlocked = net.grid.level_weights(_n_unlocked(1.0 if goes_on else done, options))
+        return _accumulate(net, objective, t, problem.view, unlocked)
 
     groups: list[dict[str, Any]] = [
         {"params": list(net.grid.parameters())},
         {"params": list(net.network.parameters()), "weight_decay": options.weight_decay},
     ]
-    optimiser = torch.optim.Adam(groups, options.learning_rate)
-    descent = Descent("fit", options.steps, lambda done: 1.0 if done < 0.5 else 0.5)
-    report = descend(net, optimiser, backward, descent, budget)
-    return problem.reconstruction(net, None, report)
+    optimiser = adam(groups, options.learning_rate, kspace.data.device)
+    descent = Descent("fit", options.steps, lambda done: 1.0 if done < 0.5 else 0.5, PATIENCE)
+    return net, descend(net, optimiser, stepping(optimiser, backward), descent, budget, track=problem.track)
+
+
+def objective_of(problem: ImageProblem, unit: float, options: StInrPaperOptions) -> Objective:
+    """The loss of all spokes that were measured in the time of their frames."""
+    kspace = problem.kspace
+    own = torch.as_tensor(problem.kept, dtype=torch.float32, device=kspace.data.device)
+    return Objective(
+        sense=Sense(kspace, problem.maps),
+        data=kspace.data / unit,
+        weights=own[:, None, :, None],
+        options=options,
+        is_periodic=kspace.is_periodic,
+    )
 
 
 def new_field(problem: ImageProblem, options: StInrPaperOptions) -> SpaceTimeField:
     """An untrained field."""
     generator = torch.Generator().manual_seed(options.seed)
-    grid = HashGrid(
-        3,
-        generator,
-        n_levels=options.levels,
-        n_features=options.features,
-        log2_table_size=options.log2_table_size,
-        base_resolution=options.base_resolution,
-        scale=options.scale,
-    )
-    network = Mlp(grid.n_features, options.width, options.layers, 2, generator)
-    return SpaceTimeField(grid, network, problem.amplitude).to(problem.kspace.data.device)
+    net = SpaceTimeField(problem.amplitude, options, generator)
+    return net.to(problem.kspace.data.device)
 
 
 def _accumulate(
     net: SpaceTimeField,
     objective: Objective,
     t: torch.Tensor,
-    matrix: tuple[int, int],
+    view: View,
     level_weights: torch.Tensor,
 ) -> torch.Tensor:
     """Leave the gradient of the objective in the parameters; the data term.
@@ -152,9 +168,9 @@ def _accumulate(
     """
 
     def images(frames: slice) -> torch.Tensor:
-        return net.images(t[frames], matrix, level_weights) / net.amplitude
+        return net.images(t[frames], view, level_weights) / net.amplitude
 
-    chunks = list(_chunks(len(t), matrix, t.device.type))
+    chunks = list(_chunks(len(t), view.matrix, objective.options.batch, t.device.type))
     if len(chunks) == 1:
         series = images(chunks[0])
         slope, data_term = objective.slope(series)
@@ -168,8 +184,9 @@ def _accumulate(
     return data_term
 
 
-def _chunks(n_frames: int, matrix: tuple[int, int], device: str) -> Iterator[slice]:
-    together = max(1, _POINTS[device] // (matrix[0] * matrix[1]))
+def _chunks(n_frames: int, matrix: tuple[int, int], batch: int, device: str) -> Iterator[slice]:
+    most = min(batch, _MOST_ON_CPU) if device == "cpu" else batch
+    together = max(1, most // (matrix[0] * matrix[1]))
     return (slice(start, start + together) for start in range(0, n_frames, together))
 
 
@@ -179,11 +196,12 @@ def _n_unlocked(done: float, options: StInrPaperOptions) -> float:
     return 1 + reached * (options.levels - 1)
 
 
-def _variation(images: torch.Tensor) -> torch.Tensor:
+def _variation(images: torch.Tensor, is_periodic: bool) -> torch.Tensor:
     """Mean magnitude of the differences between successive frames; 0 for a single one."""
     if len(images) == 1:
         return images.new_zeros((), dtype=torch.float32)
-    return torch.diff(images, dim=0).abs().mean()
+    differences = images.roll(-1, 0) - images if is_periodic else torch.diff(images, dim=0)
+    return differences.abs().mean()
 
 
 def _nuclear_norm(images: torch.Tensor) -> torch.Tensor:
@@ -198,4 +216,13 @@ def _nuclear_norm(images: torch.Tensor) -> torch.Tensor:
     return torch.where(kept, energies, 1.0).sqrt().mul(kept).sum()
 
 
-METHOD = Method(run, StInrPaperOptions)
+def _need(size: Size, options: StInrPaperOptions) -> float:
+    """A series, and the field on as many frames as are evaluated together, on a CPU."""
+    n_pixels = size.matrix[0] * size.matrix[1]
+    most = max(min(options.batch, _MOST_ON_CPU), n_pixels)
+    n_points = min(most, size.n_frames * n_pixels)
+    n_cells = (options.base_resolution * options.scale ** (options.levels - 1)) ** 3
+    return series_need(size) + needs.image_field(n_points, 3, n_cells, options)
+
+
+METHOD = Method(run, StInrPaperOptions, _need)

@@ -82,7 +82,9 @@ def solve(kspace: KSpace, maps: CoilMaps, options: SubspaceOptions, budget: Budg
     basis = leading_components(low, options.components)
     problem = SenseProblem.from_kspace(kspace, maps)
     start = time_average(kspace, maps) + _changes(low, kspace.matrix)
-    in_time = TotalVariation(neighbour_differences(kspace.n_frames).to(basis.device) @ basis)
+    in_time = TotalVariation(
+        neighbour_differences(kspace.n_frames, kspace.is_periodic).to(basis.device) @ basis
+    )
     in_space = SpatialVariation()
     weight = options.regularisation * problem.noise
     spatial_weight = options.spatial_regularisation * undersampling(kspace) * problem.noise
@@ -130,7 +132,7 @@ def low_resolution_series(
     """(frame, y, x) of the training matrix, by temporal total variation."""
     low, low_maps = _at_low_resolution(kspace, maps, options.training_matrix)
     steps = Steps(budget, "temporal basis", options.training_iterations)
-    differences = neighbour_differences(kspace.n_frames).to(kspace.data.device)
+    differences = neighbour_differences(kspace.n_frames, kspace.is_periodic).to(kspace.data.device)
     return minimise_variation(low, low_maps, differences, options.regularisation, steps)
 
 

@@ -12,36 +12,28 @@ compares spoke by spoke; held-out spokes, not a number of steps, end the fit.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from pydantic import Field
 
 from python_recon.data import CoilMaps, KSpace
-from python_recon.errors import DataError
-from python_recon.fields.fit import FitReport
-from python_recon.fields.image_field import (
-    ComponentField,
-    Correction,
-    FittedImages,
-    ImageField,
-    ImageFieldOptions,
-    SeriesSignal,
-)
-from python_recon.fields.image_fit import (
-    ComponentData,
-    Descent,
-    Judgement,
-    cosine,
-    descend,
-    joint_variation,
-)
+from python_recon.fields import needs
+from python_recon.fields.breathing import TemporalBasis
+from python_recon.fields.capture import captured
+from python_recon.fields.component_data import ComponentData, joint_variation
+from python_recon.fields.descent import Descent, FitReport, Judgement, adam, cosine, descend
+from python_recon.fields.image_field import ComponentField, ImageFieldOptions, SeriesSignal
 from python_recon.fields.judge import Judge
+from python_recon.fields.keeping import KeepingOptions
 from python_recon.fields.low_rank import LowRankStart
-from python_recon.fields.samples import frame_times
-from python_recon.fields.time_axis import SplineBasis
-from python_recon.methods.field_problem import FieldProblem, hold_out
-from python_recon.methods.neural_kspace import time_axis
+from python_recon.fields.shrinking import within_memory
+from python_recon.fields.view import View
+from python_recon.memory import Size, series_need
+from python_recon.methods.field_problem import FieldProblem, hold_out, unit_of
+from python_recon.methods.field_time import time_axis
 from python_recon.methods.registry import Method, Reconstruction
 from python_recon.methods.sense_problem import SenseProblem, time_average
 from python_recon.methods.subspace import SubspaceOptions, temporal_basis, undersampling
@@ -49,9 +41,18 @@ from python_recon.operators.sense import data_weights
 from python_recon.operators.toeplitz import SubspaceGram
 from python_recon.schedule import Budget
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
-class SubspaceInrOptions(ImageFieldOptions):
+_FEWEST_LEVELS, _LEAST_TABLE = 2, 10
+PATIENCE = 5
+"""Judgements without a better one, after which a fit of images has converged."""
+
+
+class SubspaceInrOptions(ImageFieldOptions, KeepingOptions):
     """Options of ``subspace_inr``."""
+
+    implementation: ClassVar[str] = "subspace_inr"
 
     steps: int = Field(400, ge=1)
     """Most steps of the optimiser."""
@@ -64,13 +65,24 @@ class SubspaceInrOptions(ImageFieldOptions):
     seed: int = 0
     """Of the first weights."""
 
+    def smaller(self) -> Self | None:
+        """With fewer levels and a smaller table, unless the field of a checkpoint is to go on."""
+        if self.levels <= _FEWEST_LEVELS or self.resume:
+            return None
+        levels = max(self.levels - 2, _FEWEST_LEVELS)
+        return self.model_copy(
+            update={"levels": levels, "log2_table_size": max(self.log2_table_size - 2, _LEAST_TABLE)}
+        )
+
 
 @dataclass(frozen=True)
 class ImageProblem(FieldProblem):
     """A slice as a field of images sees it."""
 
     @classmethod
-    def from_kspace(cls, kspace: KSpace, maps: CoilMaps, held_out_share: float) -> ImageProblem:
+    def from_kspace(
+        cls, kspace: KSpace, maps: CoilMaps, options: KeepingOptions, held_out_share: float
+    ) -> ImageProblem:
         """A prepared slice on its device.
 
         Raises
@@ -78,11 +90,10 @@ class ImageProblem(FieldProblem):
         DataError
             If the samples or the coil maps are all zero, or not finite.
         """
-        scale = _largest("samples", kspace.data)
-        _largest("coil maps", maps.maps)
-        axis = time_axis(kspace, "scan")
+        scale = unit_of(kspace, maps)
+        axis, _ = time_axis(kspace, "scan")
         kept, held_out, comment = hold_out(kspace, axis, scale, held_out_share)
-        return cls(kspace, maps, axis, scale, kept, held_out, comment)
+        return cls(kspace, maps, axis, scale, kept, held_out, comment, options)
 
     @property
     def amplitude(self) -> float:
@@ -90,44 +101,30 @@ class ImageProblem(FieldProblem):
         return float(time_average(self.fitted_kspace, self.maps).abs().amax()) / self.scale
 
     @property
-    def frame_coordinates(self) -> torch.Tensor:
-        """Time coordinate of every frame (frame,)."""
-        return torch.as_tensor(self.axis.of(frame_times(self.kspace)), device=self.kspace.data.device)
-
-    def reconstruction(
-        self, net: ImageField | None, start: LowRankStart | None, report: FitReport, comment: str = ""
-    ) -> Reconstruction:
-        """Images of the frames, and what became of the fit."""
-        fitted = FittedImages(
-            net, start, report.share, self.scale, self.kspace.matrix, self.axis, self.kspace.data.device
-        )
-        images = torch.cat(list(fitted.render(frame_times(self.kspace))))
-        told = "; ".join(filter(None, [self.comment, comment]))
-        return Reconstruction(images, asdict(report), state=fitted, comment=told)
+    def view(self) -> View:
+        """All pixels of the scan."""
+        return View.whole(self.kspace.matrix)
 
 
 def run(kspace: KSpace, maps: CoilMaps, options: SubspaceInrOptions, budget: Budget) -> Reconstruction:
     """The series; stops at the deadline with the best field it has."""
-    problem = ImageProblem.from_kspace(kspace, maps, options.held_out_share)
+    problem = ImageProblem.from_kspace(kspace, maps, options, options.held_out_share)
     basis = temporal_basis(problem.fitted_kspace, maps, SubspaceOptions(), budget)
-    net = new_field(problem, problem.temporal(basis), options, budget)
-    report = fit_components(problem, net, options, budget, held_out_judge(problem, net))
-    return problem.reconstruction(net, None, report)
+
+    def attempt(chosen: SubspaceInrOptions) -> tuple[ComponentField, FitReport]:
+        net = new_field(problem, problem.temporal(basis), chosen)
+        problem.begin(net, budget)
+        return net, fit_components(problem, net, chosen, budget, held_out_judge(problem, net))
+
+    (net, report), taken = within_memory(attempt, options)
+    return problem.with_options(taken).reconstruction(net, None, report)
 
 
-def new_field(
-    problem: ImageProblem, temporal: SplineBasis, options: SubspaceInrOptions, budget: Budget
-) -> ComponentField:
-    """A field to be fitted: untrained, or where the fit of the budget's start ended."""
+def new_field(problem: ImageProblem, temporal: TemporalBasis, options: SubspaceInrOptions) -> ComponentField:
+    """An untrained field."""
     generator = torch.Generator().manual_seed(options.seed)
     net = ComponentField(temporal, problem.amplitude, problem.kspace.matrix, options, generator)
-    net.to(problem.kspace.data.device)
-    former = budget.start.net if isinstance(budget.start, FittedImages) else None
-    if isinstance(former, Correction):
-        former = former.field
-    if isinstance(former, ComponentField):
-        net.take_over(former, problem.frame_coordinates)
-    return net
+    return net.to(problem.kspace.data.device)
 
 
 def fit_components(
@@ -138,23 +135,41 @@ def fit_components(
     judge: Judgement | None,
 ) -> FitReport:
     """Fit a field to the spokes that are kept; raises BackendError where it diverges."""
+    device = problem.kspace.data.device
+    optimiser = adam(net.parameters(), options.learning_rate, device)
+    backward = _backward(problem, net, options)
+
+    def step() -> torch.Tensor:
+        optimiser.zero_grad(set_to_none=True)
+        misfit = backward()
+        optimiser.step()
+        return misfit
+
+    run_step = captured(step, device) if options.compiled == "auto" else step
+    descent = Descent("fit", options.steps, cosine, PATIENCE)
+    return descend(net, optimiser, lambda _number, _done: run_step(), descent, budget, judge, problem.track)
+
+
+def _backward(
+    problem: ImageProblem, net: ComponentField, options: SubspaceInrOptions
+) -> Callable[[], torch.Tensor]:
+    """Leaves the gradients of the functional in the parameters, and gives the misfit."""
     data, noise = component_data(problem, net.temporal)
     kspace = problem.fitted_kspace
     weight = options.spatial_regularisation * undersampling(kspace) * noise * kspace.n_frames**0.5
 
-    def backward(_done: float) -> torch.Tensor:
-        components = net.components(kspace.matrix)
+    def backward() -> torch.Tensor:
+        components = net.components(problem.view)
         slope, misfit = data.slope(components.detach())
         loss = (slope.conj() * components).real.sum()
         loss = loss + weight * joint_variation(components, net.amplitude)
         (loss / data.energy).backward()  # type: ignore[no-untyped-call]
         return misfit
 
-    optimiser = torch.optim.Adam([*net.grid.parameters(), *net.network.parameters()], options.learning_rate)
-    return descend(net, optimiser, backward, Descent("fit", options.steps, cosine), budget, judge)
+    return backward
 
 
-def component_data(problem: ImageProblem, temporal: SplineBasis) -> tuple[ComponentData, torch.Tensor]:
+def component_data(problem: ImageProblem, temporal: TemporalBasis) -> tuple[ComponentData, torch.Tensor]:
     """The data term of the spokes that are kept, and the noise of its right side, in units of the scale."""
     kspace, basis = problem.fitted_kspace, temporal(problem.frame_coordinates)
     frames = SenseProblem.from_kspace(kspace, problem.maps)
@@ -169,14 +184,14 @@ def held_out_judge(
     problem: ImageProblem, net: ComponentField, start: LowRankStart | None = None
 ) -> Judgement | None:
     """Judges a field, or what it adds to a start of the same basis, by the held-out spokes."""
-    held_out, matrix = problem.held_out, problem.kspace.matrix
+    held_out = problem.held_out
     if held_out is None:
         return None
     judge = Judge(held_out, None if start is None else start.signal(held_out.k, held_out.t))
 
     @torch.no_grad()
     def judgement() -> tuple[float, float]:
-        components = net.components(matrix)
+        components = net.components(problem.view)
         if start is not None:
             components = components - start.pixels
         return judge(SeriesSignal(LowRankStart(components, problem.maps.maps, net.temporal)))
@@ -184,13 +199,11 @@ def held_out_judge(
     return judgement
 
 
-def _largest(name: str, values: torch.Tensor) -> float:
-    """The largest magnitude, which must be a positive number."""
-    largest = float(values.abs().amax())
-    if not 0 < largest < float("inf"):
-        fault = "all zero" if largest == 0 else "not finite"
-        raise DataError(f"the {name} are {fault}: there is nothing that a field of images can be fitted to")
-    return largest
+def components_need(size: Size, options: SubspaceInrOptions) -> float:
+    """Memory of a fit: a series, and the field on all pixels."""
+    n_pixels = size.matrix[0] * size.matrix[1]
+    n_cells = (options.cells_per_pixel * max(size.matrix)) ** 2
+    return series_need(size) + needs.image_field(n_pixels, 2, n_cells, options)
 
 
-METHOD = Method(run, SubspaceInrOptions)
+METHOD = Method(run, SubspaceInrOptions, components_need)

@@ -88,6 +88,19 @@ def test_smearing_costs_the_profiles_more_than_noise_of_the_same_energy(truth):
     assert smeared["psnr_profiles"] == pytest.approx((smeared["psnr_xt"] + smeared["psnr_yt"]) / 2)
 
 
+def test_edges_that_take_longer_than_those_of_the_truth():
+    """A disc that grows fast, and the same smeared over three frames."""
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    radius = 5 + 4 / (1 + np.exp(-1.5 * (np.arange(24) - 11.5)))
+    truth = 0.5 + np.clip(radius[:, None, None] - np.hypot(y - 22, x - 17), 0, 1)
+    smeared = (np.roll(truth, 1, 0) + truth + np.roll(truth, -1, 0)) / 3
+    smeared[[0, -1]] = truth[[0, -1]]
+    exact, found = truth_scores(truth, truth), truth_scores(smeared, truth)
+    assert exact["edge_widening"] == 0
+    assert 0.5 < found["edge_widening"] < 2.5
+    assert found["edge_width"] == pytest.approx(exact["edge_width"] + found["edge_widening"])
+
+
 def test_constant_images_are_bad_not_an_error(truth):
     for normalisation in NORMALISATIONS:
         assert truth_scores(np.zeros_like(truth), truth, normalisation)["nrmse"] == pytest.approx(1)

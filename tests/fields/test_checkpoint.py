@@ -25,6 +25,7 @@ N_COILS, SCALE = 3, 5.0
 GEOMETRY = Geometry(
     (1.0, -2.5, 30.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (1.0, 0.0, 0.0), (0, 0, -7.0), (260, 200, 8)
 )
+MOMENTS = torch.tensor([0.1, 0.5, 0.9])
 TIMES_S = np.array([36_000.01, 36_000.05, 36_000.11])
 
 
@@ -180,8 +181,8 @@ class TestRefusals:
             load(path)
 
     def test_another_format_version(self, rewrite):
-        with pytest.raises(DataError, match="format version 2, this program reads 1: fit the scan again"):
-            load(rewrite(format_version="2"))
+        with pytest.raises(DataError, match="format version 1, this program reads 2: fit the scan again"):
+            load(rewrite(format_version="1"))
 
     @pytest.mark.parametrize("text", ["", "{", '{"method": "neural_kspace"}'])
     def test_a_damaged_configuration(self, rewrite, text):
@@ -236,7 +237,7 @@ class TestResume:
 
     def test_it_begins_where_the_other_ended(self, saved):
         net = self.other_net()
-        resume(net, saved, kspace(), SCALE)
+        resume(net, saved, kspace(), SCALE, MOMENTS)
         expected = make()[0].net.state_dict()
         assert all(torch.equal(tensor, expected[name]) for name, tensor in net.state_dict().items())
 
@@ -250,24 +251,24 @@ class TestResume:
     )
     def test_another_scan_is_refused(self, saved, changes, told):
         with pytest.raises(DataError, match=f"another scan or preparation: it has {told}; leave"):
-            resume(self.other_net(), saved, replace(kspace(), **changes), SCALE)
+            resume(self.other_net(), saved, replace(kspace(), **changes), SCALE, MOMENTS)
 
     def test_other_coils_are_refused(self, saved):
         coils = replace(kspace(), data=kspace().data[:, :2])
         with pytest.raises(DataError, match="virtual coils 3, not 2"):
-            resume(self.other_net(), saved, coils, SCALE)
+            resume(self.other_net(), saved, coils, SCALE, MOMENTS)
 
     def test_another_scan_without_identity_is_refused(self, saved):
         with pytest.raises(DataError, match=r"a largest sample of 5, not 5.1"):
-            resume(self.other_net(), saved, kspace(), 5.1)
+            resume(self.other_net(), saved, kspace(), 5.1, MOMENTS)
 
     def test_another_field_is_refused(self, saved):
-        with pytest.raises(DataError, match=r"another kind or size.*'width': 8"):
-            resume(self.other_net(field="stiff"), saved, kspace(), SCALE)
+        with pytest.raises(DataError, match=r"another kind or size.*fit with neural_kspace .*, width 8"):
+            resume(self.other_net(field="stiff"), saved, kspace(), SCALE, MOMENTS)
 
 
 def test_a_former_fit_of_another_size_is_left_alone():
     fitted, net = make()[0], TestResume.other_net(field="coilwise")
-    assert not take_over(net, fitted)
+    assert not take_over(net, fitted, MOMENTS)
     assert not any(parameter.any() for parameter in net.parameters())
-    assert take_over(TestResume.other_net(), fitted)
+    assert take_over(TestResume.other_net(), fitted, MOMENTS)

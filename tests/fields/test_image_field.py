@@ -5,20 +5,19 @@ import pytest
 import torch
 
 from python_recon.errors import DataError
-from python_recon.fields.hash_grid import HashGrid
+from python_recon.fields.fitted import FittedField
 from python_recon.fields.image_field import (
     ComponentField,
     Correction,
-    FittedImages,
     ImageField,
     ImageFieldOptions,
     SeriesSignal,
     SpaceTimeField,
-    pixel_places,
+    SpaceTimeOptions,
 )
-from python_recon.fields.mlp import Mlp
 from python_recon.fields.time_axis import SplineBasis, TimeAxis
-from tests.fields.toys import MATRIX, blob, generator, random_start
+from python_recon.fields.view import View
+from tests.fields.toys import MATRIX, blob, generator, random_start, smooth_maps
 from tests.numerics import relative_error
 
 SMALL = ImageFieldOptions(levels=3, features=2, coarsest_cells=4, width=12)
@@ -38,44 +37,40 @@ def component_field(seed=0, temporal=None, options=SMALL, matrix=MATRIX):
 
 
 def space_time_field(seed=0):
-    grid = HashGrid(3, generator(seed), n_levels=3, log2_table_size=10, base_resolution=4)
-    grid.table.data.normal_(generator=generator(seed + 1))
-    return SpaceTimeField(grid, Mlp(grid.n_features, 12, 2, 2, generator(seed)), 0.5)
+    options = SpaceTimeOptions(levels=3, log2_table_size=10, base_resolution=4, width=12, layers=2)
+    net = SpaceTimeField(0.5, options, generator(seed))
+    net.grid.table.data.normal_(generator=generator(seed + 1))
+    return net
 
 
 def fitted_images(net, start=None, share=1.0, scale=1.0):
     axis = TimeAxis("plain", 10.0, 2.0)
-    return FittedImages(net, start, share, scale, MATRIX, axis, torch.device("cpu"))
+    return FittedField(net, start, share, scale, smooth_maps(3, MATRIX), axis)
 
 
-def rendered(fitted, times_s, matrix=None):
-    return torch.cat(list(fitted.render(np.asarray(times_s), matrix)))
+def rendered(fitted, times_s, matrix=None, view=None):
+    return torch.cat(list(fitted.render(np.asarray(times_s), matrix, view)))
+
+
+ALL = View.whole(MATRIX)
+WINDOW = View((60, 78), (31, 45), (10, 33))
+"""Of pixels a third as wide."""
 
 
 class Blob(ImageField):
     """A blob that moves along x, exact at every matrix."""
 
-    def at(self, matrix):
-        return lambda t: torch.stack([blob(matrix, (0.1 * float(moment), -0.08)) for moment in t])
-
-
-def test_places_are_those_of_the_pixels():
-    places = pixel_places((4, 6), torch.device("cpu")).reshape(4, 6, 2)
-    np.testing.assert_allclose(places[2, 3], [0.5, 0.5])
-    np.testing.assert_allclose(places[0, :, 0], np.arange(6) / 6, atol=1e-6)
-    np.testing.assert_allclose(places[:, 0, 1], np.arange(4) / 4, atol=1e-6)
-
-
-def test_a_finer_matrix_holds_the_places_of_the_coarser():
-    coarse, fine = (pixel_places(n, torch.device("cpu")).reshape(*n, 2) for n in ((6, 8), (18, 24)))
-    np.testing.assert_allclose(fine[::3, ::3], coarse, atol=1e-6)
+    def at(self, view):
+        return lambda t: view.cut(
+            torch.stack([blob(view.matrix, (0.1 * float(moment), -0.08)) for moment in t])
+        )
 
 
 @pytest.mark.parametrize("net", [component_field(), space_time_field()])
 def test_finer_images_go_through_the_pixels_of_the_coarser(net):
     t = torch.tensor([0.2, 0.7])
     with torch.no_grad():
-        coarse, fine = net.at(MATRIX)(t), net.at((3 * MATRIX[0], 3 * MATRIX[1]))(t)
+        coarse, fine = net.at(ALL)(t), net.at(View.whole((3 * MATRIX[0], 3 * MATRIX[1])))(t)
     assert coarse.shape == (2, *MATRIX)
     assert coarse.dtype == torch.complex64
     np.testing.assert_allclose(fine[:, ::3, ::3], coarse, atol=2e-5)
@@ -84,7 +79,7 @@ def test_finer_images_go_through_the_pixels_of_the_coarser(net):
 def test_a_component_field_is_its_components_times_their_curves():
     net = component_field()
     with torch.no_grad():
-        components, images = net.components(MATRIX), net.at(MATRIX)(torch.tensor([0.25, 1.0]))
+        components, images = net.components(ALL), net.at(ALL)(torch.tensor([0.25, 1.0]))
     assert components.shape == (2, *MATRIX)
     for image, frame in zip(images, (1, 4), strict=True):
         weights = net.temporal(torch.tensor([TIMES[frame]], dtype=torch.float32))[0]
@@ -94,9 +89,9 @@ def test_a_component_field_is_its_components_times_their_curves():
 def test_places_in_parts_are_the_whole(monkeypatch):
     net = component_field()
     with torch.no_grad():
-        whole = net.components(MATRIX)
+        whole = net.components(ALL)
         monkeypatch.setattr("python_recon.fields.image_field._POINTS", 77)
-        np.testing.assert_allclose(net.components(MATRIX), whole, atol=1e-6)
+        np.testing.assert_allclose(net.components(ALL), whole, atol=1e-6)
 
 
 def test_the_finest_cells_follow_the_matrix():
@@ -115,7 +110,7 @@ def test_a_field_taken_over_has_the_same_images_in_another_basis():
     t = torch.as_tensor(TIMES, dtype=torch.float32)
     assert net.take_over(former, t)
     with torch.no_grad():
-        assert relative_error(net.at(MATRIX)(t), former.at(MATRIX)(t)) < 1e-5
+        assert relative_error(net.at(ALL)(t), former.at(ALL)(t)) < 1e-5
 
 
 def test_a_field_of_another_size_is_not_taken_over():
@@ -130,14 +125,14 @@ def test_a_correction_is_the_field_less_what_it_was_taught():
     net, start, t = component_field(), random_start(), torch.tensor([0.3, 0.8])
     fitted = fitted_images(Correction(net, start), start, 1.0)
     with torch.no_grad():
-        expected = net.at(MATRIX)(t)
+        expected = net.at(ALL)(t)
     assert relative_error(rendered(fitted, [10.6, 11.6]), expected) < 1e-5
 
 
 def test_rendering_adds_the_share_of_the_field_to_the_start():
     start, t = random_start(), torch.tensor([0.3, 0.8])
     images = rendered(fitted_images(Blob(), start, 0.25, scale=4.0), [10.6, 11.6])
-    expected = 4.0 * (0.25 * Blob().at(MATRIX)(t) + start.images(t, MATRIX))
+    expected = 4.0 * (0.25 * Blob().at(ALL)(t) + start.at(ALL)(t))
     assert relative_error(images, expected) < 1e-5
 
 
@@ -145,15 +140,34 @@ def test_the_start_alone_is_rendered_finer_as_well():
     start = random_start()
     fine = rendered(fitted_images(None, start, 0.0), [10.5], (40, 52))
     assert fine.shape == (1, 40, 52)
-    assert relative_error(fine, start.images(torch.tensor([0.25]), (40, 52))) < 1e-6
+    assert relative_error(fine, start.at(View.whole((40, 52)))(torch.tensor([0.25]))) < 1e-6
 
 
 def test_many_times_are_rendered_a_few_at_a_time():
     times = np.linspace(10, 12, 9)
     parts = list(fitted_images(Blob()).render(times))
     assert [len(part) for part in parts] == [4, 4, 1]
-    expected = Blob().at(MATRIX)(torch.as_tensor((times - 10) / 2))
+    expected = Blob().at(ALL)(torch.as_tensor((times - 10) / 2))
     assert relative_error(torch.cat(parts), expected) < 1e-5
+
+
+@pytest.mark.parametrize(
+    "net", [component_field(), space_time_field(), Correction(component_field(), random_start())]
+)
+def test_a_window_is_that_of_the_whole(net):
+    t = torch.tensor([0.2, 0.7])
+    with torch.no_grad():
+        whole = net.at(View.whole(WINDOW.matrix))(t)
+        np.testing.assert_allclose(net.at(WINDOW)(t), whole[:, 31:45, 10:33], atol=2e-5)
+
+
+def test_a_field_is_evaluated_within_the_window_only(monkeypatch):
+    net, asked = component_field(), []
+    grid = net.grid.forward
+    monkeypatch.setattr(net.grid, "forward", lambda places: asked.append(len(places)) or grid(places))
+    images = rendered(fitted_images(net, random_start()), [10.5, 11.0], view=WINDOW)
+    assert images.shape == (2, 14, 23)
+    assert asked == [14 * 23]
 
 
 def test_times_outside_the_scan_are_refused():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from python_recon.fields.view import View
 from tests.fields.toys import generator, random_start
 from tests.numerics import cartesian_grid, dft_matrix, relative_error
 
@@ -52,7 +53,7 @@ def test_grid_and_signal_agree():
 
 def test_images_are_the_sums_of_the_components():
     start, t = random_start(), torch.tensor([0.0, 0.5, 0.9])
-    images = start.images(t, (20, 26))
+    images = start.at(View.whole((20, 26)))(t)
     for image, moment in zip(images, t, strict=True):
         torch.testing.assert_close(image, start.pixels[0] + moment * start.pixels[1])
-    assert start.images(t, (24, 31)).shape == (3, 24, 31)
+    assert start.at(View.whole((24, 31)))(t).shape == (3, 24, 31)

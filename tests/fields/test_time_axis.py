@@ -15,12 +15,6 @@ SPOKE_TIMES_S = 36_000.0 + 0.003 * np.arange(60).reshape(12, 5)
 R_WAVES_S = np.array([0.1, 0.9, 1.9, 2.65])
 
 
-def heart_stamps(r_waves_s, times_s):
-    """Time since the last R wave, as a scanner stamps it, in steps of 2.5 ms."""
-    since = times_s - r_waves_s[np.searchsorted(r_waves_s, times_s, side="right") - 1]
-    return np.round(since / 0.0025) * 0.0025
-
-
 def test_plain_time_runs_from_the_first_to_the_last_spoke():
     t = TimeAxis.from_times(SPOKE_TIMES_S).of(SPOKE_TIMES_S)
     assert t.shape == (12, 5)
@@ -61,26 +55,22 @@ def test_phases_follow_beats_of_different_length():
     np.testing.assert_allclose(axis.of(times), expected, atol=1e-6)
 
 
-def test_r_waves_come_from_the_stamps_of_the_frames():
-    times = np.arange(0.12, 2.9, 0.031)
-    axis = TimeAxis.from_physiology(times, heart_stamps(R_WAVES_S, times))
+def test_phases_follow_the_r_waves():
+    axis = TimeAxis.from_r_waves(R_WAVES_S)
     assert axis.kind == "periodic"
-    assert axis.duration_s == pytest.approx(0.8, abs=0.003)
-    np.testing.assert_allclose(axis.r_waves_s, R_WAVES_S, atol=0.002)
+    assert axis.duration_s == pytest.approx(0.8)
+    np.testing.assert_allclose(axis.of([0.1, 0.5, 1.4, 2.65, 3.05]), [0, 0.5, 0.5, 0, 0.5], atol=1e-6)
 
 
-def test_beats_that_no_frame_saw_are_filled_in():
+def test_beats_whose_triggers_were_missed_are_filled_in():
     r_waves = 0.85 * np.arange(12)
-    times = np.concatenate([np.arange(0.1, 3.3, 0.2), np.arange(5.2, 9.0, 0.2)])
-    axis = TimeAxis.from_physiology(times, heart_stamps(r_waves, times))
-    np.testing.assert_allclose(axis.r_waves_s, r_waves[:11], atol=0.003)
+    axis = TimeAxis.from_r_waves(np.delete(r_waves, [4, 5, 9]))
+    np.testing.assert_allclose(axis.r_waves_s, r_waves)
 
 
 def test_less_than_two_r_waves_are_refused():
-    with pytest.raises(DataError, match=r"3 physiology stamps.*ECG"):
-        TimeAxis.from_physiology([1.0, 1.1, 1.2], [0.3, 0.4, 0.5])
-    with pytest.raises(DataError, match="ECG"):
-        TimeAxis.from_physiology([1.0, 2.0, 3.0], [0.0, 0.0, 0.0])
+    with pytest.raises(DataError, match="1 R waves: expected two"):
+        TimeAxis.from_r_waves([1.0])
 
 
 def test_plain_functions_are_cosines_that_do_not_wrap():

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from python_recon.errors import BackendError
-from python_recon.fields.tracking import tensorboard
+from python_recon.fields.tracking import tensorboard, under
 
 
 def test_figures_are_read_back(tmp_path):
@@ -26,3 +26,9 @@ def test_without_tensorboard_the_cure_is_told(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(BackendError, match=r"gadgetron-pisco\[tensorboard\]"):
         tensorboard(str(tmp_path))
+
+
+def test_figures_of_a_stage_have_its_name():
+    kept = []
+    under("calibrate", lambda step, figures: kept.append((step, figures)))(3, {"loss": 0.5})
+    assert kept == [(3, {"calibrate/loss": 0.5})]

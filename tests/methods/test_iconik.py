@@ -12,11 +12,13 @@ from python_recon.coil_maps import estimate
 from python_recon.config import CoilConfig
 from python_recon.data import CoilMaps
 from python_recon.errors import BackendError
+from python_recon.fields.checkpoint import load
+from python_recon.fields.corrected import CorrectedField
 from python_recon.fields.field import KSpaceField
 from python_recon.fields.fitted import FittedField
 from python_recon.fields.samples import Samples
 from python_recon.losses import Iconik, neighbourhood
-from python_recon.methods.iconik import CorrectedField, IconikOptions, calibrate, refine
+from python_recon.methods.iconik import IconikOptions, calibrate, refine
 from python_recon.schedule import Budget
 from tests.numerics import as_numpy, relative_error, run_method, scan_heart
 
@@ -89,7 +91,7 @@ def test_field_is_corrected_by_its_neighbours(net, samples, device):
 
 
 def test_at_times_is_the_corrected_field_at_each_of_them(net, samples, monkeypatch):
-    monkeypatch.setattr("python_recon.methods.iconik._CHUNK", 3)
+    monkeypatch.setattr("python_recon.fields.corrected.TOGETHER", 3)
     k, t = samples.k[:7], torch.tensor([0.1, 0.9])
     expected = torch.stack([net(k, moment.expand(7)) for moment in t])
     torch.testing.assert_close(net.at_times(k, t), expected)
@@ -184,10 +186,11 @@ def test_progress_names_the_stages(small_heart):
 
 
 @pytest.mark.parametrize("held_out_share", [0, 0.1])
-def test_no_time_gives_the_field_alone(small_heart, held_out_share):
-    result = run_method(
-        "iconik", small_heart.kspace, small_heart.maps, budget=Budget(0.0), held_out_share=held_out_share
-    )
+def test_no_time_gives_the_field_alone(scan, fitted, held_out_share):
+    """Of a former fit, which is better than gridding as it is."""
+    options = {**FAST, "held_out_share": held_out_share, "learning_rate": 1e-12}
+    budget = Budget(0.0, start=fitted.state)
+    result = run_method("iconik", scan.kspace, scan.maps, budget=budget, **options)
     assert not isinstance(result.state.net, CorrectedField)
     assert result.comment == "without the correction: no time was left"
     assert result.details["stopped"] == "deadline"
@@ -262,9 +265,15 @@ def test_published_form_on_any_device(small_heart, device):
     np.testing.assert_allclose(as_numpy(result.state.net.spacing), 0.5 * 2 / 32, rtol=1e-6)
 
 
-def test_a_corrected_field_is_not_saved_and_that_is_said(small_heart, tmp_path):
+def test_a_corrected_field_is_saved_and_gone_on_from(small_heart, tmp_path):
     few = {**FAST, "steps": 2, "calibration_steps": 2, "refinement_steps": 2, "held_out_share": 0}
     path = tmp_path / "field.safetensors"
     result = run_method("iconik", small_heart.kspace, small_heart.maps, checkpoint=str(path), **few)
-    assert result.comment == "checkpoints hold no corrections: the field is not saved"
-    assert not path.exists()
+    loaded = load(path)
+    assert loaded.method == "iconik"
+    assert isinstance(loaded.fitted.net, CorrectedField)
+    images = torch.cat(list(loaded.fitted.render(np.array(loaded.origin.frame_times))))
+    torch.testing.assert_close(images, result.images)
+    still = {**few, "learning_rate": 1e-12, "calibration_rate": 1e-12, "refinement_rate": 1e-12}
+    resumed = run_method("iconik", small_heart.kspace, small_heart.maps, resume=str(path), **still)
+    torch.testing.assert_close(parameters(resumed.state.net.field), parameters(loaded.fitted.net.field))

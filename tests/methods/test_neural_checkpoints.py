@@ -50,11 +50,16 @@ def test_images_are_not_lost_where_the_field_cannot_be_saved(small_heart, tmp_pa
     assert tuple(result.images.shape) == (6, 32, 32)
 
 
-def test_where_there_is_no_field_that_is_told(small_heart, tmp_path):
-    options = {"checkpoint": str(tmp_path / "field.safetensors")}
-    result = run("pisco", small_heart, small_heart.kspace.frames(slice(0, 2)), **options)
-    assert result.comment.endswith("there is no field to save")
-    assert not list(tmp_path.iterdir())
+def test_a_start_without_a_judge_is_saved_as_well(small_heart, tmp_path):
+    path = tmp_path / "field.safetensors"
+    few = small_heart.kspace.frames(slice(0, 2))
+    result = run("pisco", small_heart, few, checkpoint=str(path))
+    assert result.comment.endswith("without a judge, the images are those of the subspace start")
+    loaded = load(path)
+    images = torch.cat(list(loaded.fitted.render(np.array(loaded.origin.frame_times))))
+    torch.testing.assert_close(images, result.images)
+    with pytest.raises(DataError, match="there is no fit to go on from"):
+        run("pisco", small_heart, small_heart.kspace, resume=str(path))
 
 
 def test_a_fit_goes_on_from_a_checkpoint(small_heart, tmp_path):
@@ -62,7 +67,7 @@ def test_a_fit_goes_on_from_a_checkpoint(small_heart, tmp_path):
     options = {"steps": 60, "width": 64, "sigma": 2.0, "learning_rate": 1e-3}
     first = run("nik", small_heart, checkpoint=path, **options)
     resumed = run("nik", small_heart, resume=path, **options)
-    assert resumed.details["losses"][0] < 0.5 * first.details["losses"][0]
+    assert resumed.details["losses"][0] < 0.7 * first.details["losses"][0]
 
 
 def test_a_checkpoint_of_another_scan_is_refused(small_heart, tmp_path):

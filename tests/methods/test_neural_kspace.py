@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from python_recon.data import CoilMaps
-from python_recon.errors import BackendError, ConfigError, DataError
+from python_recon.errors import BackendError, ConfigError
 from python_recon.ladder import climb_down
 from python_recon.methods import neural_kspace
 from python_recon.methods.registry import resolve
@@ -131,9 +131,10 @@ def test_frames_that_are_all_the_same(small_heart, name):
 def test_one_frame(small_heart, name, has_stamps):
     frame = small_heart.kspace.frames(slice(2, 3))
     frame = frame if has_stamps else replace(frame, spoke_times_s=None)
-    images = run(name, small_heart, frame).images
-    assert tuple(images.shape) == (1, 32, 32)
-    assert torch.isfinite(torch.view_as_real(images)).all()
+    result = run(name, small_heart, frame)
+    assert tuple(result.images.shape) == (1, 32, 32)
+    assert torch.isfinite(torch.view_as_real(result.images)).all()
+    assert result.comment.startswith("one frame: the field is static")
 
 
 class TestWhatTheDataDoNotAllow:
@@ -158,23 +159,13 @@ class TestWhatTheDataDoNotAllow:
         )
         expected = run_method("subspace", kspace, small_heart.maps).images
         torch.testing.assert_close(result.images, expected)
-        assert result.state is None
+        assert result.state.net is None
 
     def test_nik_then_does_without_a_judge(self, small_heart):
         result = run("nik", small_heart, small_heart.kspace.frames(slice(0, 2)))
         assert result.comment == "16 spokes are too few to hold some out (from 20 on)"
         assert result.details["steps"] == 20
         assert result.details["held_out"] == []
-
-    @pytest.mark.parametrize("name", OURS + PAPERS)
-    def test_nothing_but_zeros_is_told(self, small_heart, name):
-        kspace = replace(small_heart.kspace, data=np.zeros_like(small_heart.kspace.data))
-        with pytest.raises(DataError, match="all samples are zero"):
-            run(name, small_heart, kspace)
-
-    def test_cardiac_time_needs_r_waves(self, small_heart):
-        with pytest.raises(DataError, match=r"no R-wave stamps: set options\.time to scan"):
-            run("nik", small_heart, replace(small_heart.kspace, physiology_s=None), time="cardiac")
 
     def test_a_fit_that_diverges_gives_way_to_the_subspace(self, small_heart):
         options = {**SMALL, "learning_rate": 1e37, "anneals": False}
@@ -192,15 +183,11 @@ class TestTime:
     @pytest.mark.parametrize("name", ["nik", "pisco", "pisco_paper"])
     def test_a_deadline_ends_a_long_fit(self, small_heart, name):
         started = time.monotonic()
-        result = run_method(
-            name,
-            small_heart.kspace,
-            small_heart.maps,
-            budget=Budget(0.5),
-            **{**SMALL, "steps": 10**6, "held_out_share": 0},
-        )
+        options = {**SMALL, "steps": 10**6, "held_out_share": 0}
+        kspace, maps = small_heart.kspace.to_torch(), small_heart.maps.to_torch()
+        images = climb_down(kspace, maps, name, options, Budget(0.5)).reconstruction.images
         assert time.monotonic() - started < 3
-        assert torch.isfinite(torch.view_as_real(result.images)).all()
+        assert torch.isfinite(torch.view_as_real(images)).all()
 
     def test_time_that_is_up_leaves_the_start_as_good_as_it_was(self, small_heart, small):
         budget = Budget(0.7, report=lambda stage, _done: time.sleep(0.8 * stage.startswith("fit")))
@@ -208,13 +195,11 @@ class TestTime:
         assert result.details["stopped"] == "deadline"
         assert small_heart.psnr(result.images) > small["subspace"] - 1.5
 
-    @pytest.mark.parametrize("name", OURS)
-    def test_no_time_at_all_gives_images_all_the_same(self, small_heart, name):
+    @pytest.mark.parametrize("name", ["pisco", "pisco_dist"])
+    def test_no_time_at_all_gives_the_start(self, small_heart, name):
         result = run_method(name, small_heart.kspace, small_heart.maps, budget=Budget(0.0), **SMALL)
-        assert torch.isfinite(torch.view_as_real(result.images)).all()
         assert result.details["steps"] == 1
-        if name != "nik":
-            assert small_heart.psnr(result.images) > 15
+        assert small_heart.psnr(result.images) > 15
 
 
 class TestWarmStart:

@@ -10,11 +10,13 @@ import torch
 from python_recon.coil_maps import estimate
 from python_recon.config import CoilConfig
 from python_recon.errors import BackendError
-from python_recon.fields.image_field import Correction, FittedImages
+from python_recon.fields.fitted import FittedField
+from python_recon.fields.image_field import Correction
 from python_recon.fields.samples import frame_times
-from python_recon.methods import st_inr
+from python_recon.methods import field_problem, st_inr
+from python_recon.methods.field_problem import low_rank_start
 from python_recon.methods.registry import resolve
-from python_recon.methods.st_inr import distil, low_rank_start
+from python_recon.methods.st_inr import StInrOptions, distil
 from python_recon.methods.subspace_inr import ImageProblem, new_field
 from python_recon.schedule import Budget
 from tests.numerics import as_numpy, complex_noise, relative_error, run_method, scan_heart
@@ -60,14 +62,27 @@ def test_cuda_gives_the_images_of_the_cpu(small_heart):
     assert relative_error(result.images, expected.images) < 0.05
 
 
+@pytest.mark.cuda
+@pytest.mark.parametrize("name", ["subspace_inr", "st_inr"])
+def test_captured_steps_are_those_taken_one_by_one(small_heart, name):
+    options = {key: value for key, value in SMALL.items() if name == "st_inr" or key[:5] != "disti"}
+    results = [
+        run_method(name, small_heart.kspace, small_heart.maps, "cuda", compiled=compiled, **options)
+        for compiled in ("auto", "off")
+    ]
+    assert results[0].details["losses"] == pytest.approx(results[1].details["losses"], rel=0.02)
+    assert relative_error(results[0].images, results[1].images) < 0.02
+
+
 def test_distillation_teaches_the_images_of_the_start(small_heart):
     options = resolve("st_inr", {})[1]
-    problem = ImageProblem.from_kspace(small_heart.kspace.to_torch(), small_heart.maps.to_torch(), 0.05)
+    kspace, maps = small_heart.kspace.to_torch(), small_heart.maps.to_torch()
+    problem = ImageProblem.from_kspace(kspace, maps, StInrOptions(), 0.05)
     with torch.no_grad():
         start = low_rank_start(problem, problem.kspace, Budget())
-        net = new_field(problem, start.temporal, options, Budget())
+        net = new_field(problem, start.temporal, options)
         distil(net, start, 150, Budget())
-        assert relative_error(net.components((32, 32)), start.pixels) < 0.1
+        assert relative_error(net.components(problem.view), start.pixels) < 0.1
 
 
 def test_moments_between_the_frames_and_finer_pixels_are_rendered(sparse, fitted):
@@ -100,7 +115,7 @@ def test_without_held_out_spokes_the_start_is_all(sparse, frames, share):
         assert relative_error(result.images, expected) < 1e-4
         assert "without a judge, the images are those of the subspace start" in result.comment
         assert ("too few to hold some out" in result.comment) == (share > 0)
-        assert isinstance(result.state, FittedImages)
+        assert isinstance(result.state, FittedField)
     else:
         assert result.comment == ""
 
@@ -134,9 +149,9 @@ def test_time_for_the_last_start_is_kept(small_heart, monkeypatch, seconds, n_st
         time.sleep(0.1)
         return st_inr_start(*arguments)
 
-    st_inr_fit, st_inr_start = st_inr.fit_components, st_inr.low_rank_start
+    st_inr_fit, st_inr_start = st_inr.fit_components, field_problem.low_rank_start
     monkeypatch.setattr(st_inr, "fit_components", fit_components)
-    monkeypatch.setattr(st_inr, "low_rank_start", low_rank_start)
+    monkeypatch.setattr(field_problem, "low_rank_start", low_rank_start)
     run_method("st_inr", small_heart.kspace, small_heart.maps, budget=Budget(seconds), **SMALL)
     assert seconds - budgets[0].seconds > 0.15
     assert len(starts) == n_starts

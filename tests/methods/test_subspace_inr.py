@@ -8,7 +8,7 @@ import torch
 
 from python_recon.data import CoilMaps
 from python_recon.errors import BackendError, ConfigError, DataError
-from python_recon.fields.image_field import FittedImages
+from python_recon.fields.fitted import FittedField
 from python_recon.fields.samples import frame_times
 from python_recon.ladder import climb_down
 from python_recon.methods.registry import resolve
@@ -16,7 +16,7 @@ from python_recon.methods.sense_problem import SenseProblem
 from python_recon.methods.subspace_inr import ImageProblem, SubspaceInrOptions, component_data, new_field
 from python_recon.operators.sense import Sense, data_weights
 from python_recon.schedule import Budget
-from tests.numerics import as_numpy, budget_of_steps, complex_noise, relative_error, run_method
+from tests.numerics import as_numpy, complex_noise, relative_error, run_method
 
 SMALL = {"levels": 4, "width": 24, "steps": 60}
 
@@ -27,7 +27,8 @@ def fitted(heart):
 
 
 def problem_of(scan, held_out_share=0.05, device="cpu"):
-    return ImageProblem.from_kspace(scan.kspace.to_torch(device), scan.maps.to_torch(device), held_out_share)
+    kspace, maps = scan.kspace.to_torch(device), scan.maps.to_torch(device)
+    return ImageProblem.from_kspace(kspace, maps, SubspaceInrOptions(), held_out_share)
 
 
 def test_images_are_near_the_truth(heart, fitted):
@@ -55,12 +56,12 @@ def test_the_data_term_is_that_of_the_samples(small_heart, device):
     problem = problem_of(small_heart, device=device)
     options = SubspaceInrOptions(levels=3, width=8)
     basis = torch.linalg.qr(torch.randn(6, 3, generator=torch.Generator().manual_seed(4)))[0].to(device)
-    net = new_field(problem, problem.temporal(basis), options, Budget())
+    net = new_field(problem, problem.temporal(basis), options)
     net.grid.table.data.normal_()
     with torch.no_grad():
-        components = net.components((32, 32))
+        components = net.components(problem.view)
         _, misfit = component_data(problem, net.temporal)[0].slope(components)
-        images = problem.scale * net.at((32, 32))(problem.frame_coordinates)
+        images = problem.scale * net.at(problem.view)(problem.frame_coordinates)
         predicted = Sense(problem.kspace, problem.maps, 1e-6).forward(images)
     weights = data_weights(problem.fitted_kspace)[:, None]
     missing = (weights * (predicted - problem.kspace.data).abs() ** 2).sum()
@@ -81,7 +82,7 @@ def test_held_out_spokes_are_not_fitted(small_heart):
 
 def test_moments_between_the_frames_and_finer_pixels_are_rendered(heart, fitted):
     state = fitted.state
-    assert isinstance(state, FittedImages)
+    assert isinstance(state, FittedField)
     times = frame_times(heart.kspace)
     between = (times[1:] + times[:-1]) / 2
     images = as_numpy(torch.cat(list(state.render(between))))
@@ -101,9 +102,9 @@ def test_a_fit_starts_from_that_of_a_neighbour(heart, fitted):
     assert heart.psnr(cold.images) < heart.psnr(warm.images) - 5
 
 
-@pytest.mark.parametrize("start", ["of another method", FittedImages])
+@pytest.mark.parametrize("start", ["of another method", FittedField])
 def test_a_start_of_another_kind_is_let_be(small_heart, start):
-    if start is FittedImages:
+    if start is FittedField:
         start = run_method("subspace_inr", small_heart.kspace, small_heart.maps, steps=1, width=9).state
     options = {**SMALL, "steps": 3}
     warm = run_method(
@@ -137,13 +138,14 @@ def test_one_frame_is_static(heart):
     result = run_method("subspace_inr", frame, heart.maps, **SMALL)
     assert tuple(result.images.shape) == (1, 64, 64)
     assert torch.isfinite(torch.view_as_real(result.images)).all()
+    assert result.comment.startswith("one frame: the field is static; ")
     assert "13 spokes are too few to hold some out (from 20 on)" in result.comment
     assert result.details["held_out"] == []
 
 
 def test_time_that_runs_out_ends_with_what_there_is(small_heart):
     result = run_method(
-        "subspace_inr", small_heart.kspace, small_heart.maps, budget=budget_of_steps(12), steps=100_000
+        "subspace_inr", small_heart.kspace, small_heart.maps, budget=Budget(1.5), steps=100_000
     )
     assert result.details["stopped"] == "deadline"
     assert np.isfinite(as_numpy(result.images)).all()

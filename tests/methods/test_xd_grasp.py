@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from python_recon.acquisition.gating import cardiac_phase, respiratory_position
+from python_recon.acquisition.physiology import Physiology
 from python_recon.methods import xd_grasp
 from tests.numerics import as_numpy, relative_error, run_method, scan_heart
 
@@ -69,7 +70,18 @@ def test_without_stamps_and_breaths_it_is_grasp(heart):
     result = run_method("xd_grasp", replace(heart.kspace, physiology_s=None), heart.maps)
     assert result.details["cardiac_phases"] == 0
     assert result.details["respiratory_states"] == 1
+    assert result.comment == "no R waves: not sorted by the heart; no breath can be told: not sorted by it"
     assert relative_error(result.images, run_method("grasp", heart.kspace, heart.maps).images) < 1e-5
+
+
+def test_r_waves_of_the_whole_scan_do_without_stamps(beating):
+    """They may come from an ECG, and frames may be longer than the beats."""
+    r_waves = beating.phantom.r_waves_until(6.0)
+    kspace = replace(beating.kspace, physiology_s=None, physiology=Physiology(r_waves, "ECG"))
+    result = run_method("xd_grasp", kspace, beating.maps)
+    assert result.details["cardiac_phases"] == 25
+    assert "R waves" not in result.comment
+    assert beating.psnr(result.images) > 37.8
 
 
 def test_without_stamps_frames_are_ordered_by_breath(breathing):

@@ -6,10 +6,9 @@ import torch
 from torch import nn
 
 from python_recon.errors import BackendError
-from python_recon.fields import image_fit
-from python_recon.fields.image_fit import ComponentData, Descent, cosine, descend, joint_variation
+from python_recon.fields.descent import Descent, adam, constant, cosine, descend, stepping
 from python_recon.schedule import Budget
-from tests.numerics import budget_of_steps, complex_noise, relative_error
+from tests.numerics import budget_of_steps
 
 
 class Weight(nn.Module):
@@ -33,56 +32,10 @@ def towards(net, target):
     return backward
 
 
-def run(net, backward, steps=100, rate=cosine, budget=None, judge=None, learning_rate=0.1):
-    optimiser = torch.optim.Adam(net.parameters(), learning_rate)
-    return descend(net, optimiser, backward, Descent("fit", steps, rate), budget or Budget(), judge)
-
-
-class Matrix:
-    """A normal operator as a dense matrix."""
-
-    def __init__(self, root):
-        self.normal = torch.as_tensor(root.conj().T @ root)
-
-    def __call__(self, components):
-        return (self.normal @ components.flatten()).reshape(components.shape)
-
-
-@pytest.fixture
-def known():
-    """A data term |A u - y|^2 / 2 whose every part is known."""
-    root, data = complex_noise((30, 24), 1), complex_noise((30,), 2)
-    right_side = torch.as_tensor((root.conj().T @ data).reshape(2, 3, 4))
-    energy = torch.tensor(float(np.vdot(data, data).real))
-    return root, data, ComponentData(Matrix(root), right_side, energy)
-
-
-def test_slope_and_misfit_of_the_data_term(known):
-    root, data, term = known
-    components = torch.as_tensor(complex_noise((2, 3, 4), 3))
-    missing = root @ components.numpy().ravel() - data
-    slope, misfit = term.slope(components)
-    assert relative_error(slope.flatten(), root.conj().T @ missing) < 1e-4
-    assert float(misfit) == pytest.approx(np.vdot(missing, missing).real / np.vdot(data, data).real, rel=1e-4)
-
-
-def test_no_image_at_all_misses_all_of_the_data(known):
-    assert float(known[2].slope(torch.zeros(2, 3, 4, dtype=torch.complex64))[1]) == 1
-
-
-def test_joint_variation_counts_edges_that_coincide_once():
-    step = torch.zeros(2, 5, 7, dtype=torch.complex64)
-    step[0, :, 3:] = 3.0
-    alone = joint_variation(step, torch.tensor(1.0))
-    step[1, :, 3:] = 4.0j
-    assert float(alone) == pytest.approx(15, rel=1e-3)
-    assert float(joint_variation(step, torch.tensor(1.0))) == pytest.approx(25, rel=1e-3)
-
-
-def test_joint_variation_has_a_slope_where_there_are_no_edges():
-    flat = torch.ones(2, 5, 7, dtype=torch.complex64, requires_grad=True)
-    joint_variation(flat, torch.tensor(1.0)).backward()
-    assert torch.isfinite(torch.view_as_real(flat.grad)).all()
+def run(net, backward, budget=None, judge=None, **options):
+    optimiser = adam(net.parameters(), 0.1, torch.device("cpu"))
+    descent = Descent(**{"stage": "fit", "steps": 100, "rate": cosine, **options})
+    return descend(net, optimiser, stepping(optimiser, backward), descent, budget or Budget(), judge)
 
 
 def test_a_descent_arrives():
@@ -103,13 +56,13 @@ def test_the_best_field_that_the_judge_saw_is_kept():
         judge_calls.append(net.number)
         return abs(judge_calls[-1] - 1.0), 0.5
 
-    report = run(net, towards(net, 3.0), judge=judge)
+    report = run(net, towards(net, 3.0), judge=judge, patience=5)
     best = min(judge_calls, key=lambda value: abs(value - 1.0))
     assert net.number == best
     assert report.stopped == "convergence"
     assert report.share == 0.5
     assert report.best_step < report.steps < 100
-    assert len(judge_calls) - judge_calls.index(best) - 1 == image_fit._PATIENCE
+    assert len(judge_calls) - judge_calls.index(best) - 1 == 5
 
 
 def test_the_rate_follows_what_is_done():
@@ -120,7 +73,8 @@ def test_the_rate_follows_what_is_done():
         return towards(net, 2.0)(done)
 
     optimiser = torch.optim.Adam(net.parameters(), 0.1)
-    descend(net, optimiser, backward, Descent("fit", 10, lambda done: 1.0 if done < 0.5 else 0.5), Budget())
+    descent = Descent("fit", 10, lambda done: 1.0 if done < 0.5 else 0.5)
+    descend(net, optimiser, stepping(optimiser, backward), descent, Budget())
     assert [rate for _, rate in rates] == pytest.approx([0.1] * 5 + [0.05] * 5)
     assert [done for done, _ in rates] == pytest.approx(np.arange(10) / 10)
 
@@ -149,7 +103,7 @@ def test_without_any_time_there_is_one_step():
 
 def test_divergence_is_an_error_that_names_the_cure():
     net = Weight(float("nan"))
-    with pytest.raises(BackendError, match=r"the fit diverged: after 25 steps.*options\.learning_rate"):
+    with pytest.raises(BackendError, match=r"the fit diverged: after 20 steps.*options\.learning_rate"):
         run(net, towards(net, 2.0))
 
 
@@ -164,3 +118,49 @@ def test_a_descent_that_diverges_late_gives_its_last_finite_field():
     assert report.best_step == 50
     assert np.isfinite(net.number)
     assert report.stopped == "divergence"
+
+
+def test_without_a_judge_nothing_but_divergence_ends_it_early():
+    net = Weight()
+    report = run(net, towards(net, 0.0), rate=constant)
+    assert (report.steps, report.stopped, report.best_step) == (100, "step limit", 100)
+
+
+def test_it_settles_after_its_early_part_only():
+    net, calls = Weight(), []
+
+    def judge():
+        calls.append(len(calls))
+        return float(len(calls)), 1.0
+
+    report = run(net, towards(net, 2.0), judge=judge, settles_from=0.5)
+    assert report.steps == (10 + 4) * 5
+    assert report.best_step == 5
+
+
+def test_figures_are_tracked():
+    net, tracked = Weight(), []
+    optimiser = adam(net.parameters(), 0.1, torch.device("cpu"))
+    steps = stepping(optimiser, towards(net, 1.0))
+    descend(
+        net,
+        optimiser,
+        steps,
+        Descent("fit", 40, constant),
+        Budget(),
+        lambda: (0.5, 0.3),
+        lambda step, figures: tracked.append((step, dict(figures))),
+    )
+    assert [step for step, _ in tracked] == [2, 4, 6, 8, 10]
+    assert set(tracked[0][1]) == {"loss", "share", "held-out error"}
+
+
+@pytest.mark.cuda
+def test_the_rates_on_cuda_are_those_of_the_cpu():
+    net = Weight().to("cuda")
+    optimiser = adam(net.parameters(), 0.1, torch.device("cuda"))
+    report = descend(
+        net, optimiser, stepping(optimiser, towards(net, 2.0)), Descent("fit", 100, cosine), Budget()
+    )
+    assert net.number == pytest.approx(2, abs=0.05)
+    assert report.losses[-1] < report.losses[0]

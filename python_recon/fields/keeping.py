@@ -1,0 +1,32 @@
+"""What all fits can keep: the field, to render it or to go on from it, and the figures of the fit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from python_recon.config import Section
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class KeepingOptions(Section):
+    """Options that all fits share."""
+
+    implementation: ClassVar[str] = ""
+    """The registered method that has them."""
+    checkpoint: str = Field("", pattern=r"^$|\.safetensors$")
+    """File (.safetensors) to save the field to; the numbers of slice, contrast and set, where they are not 0,
+    are added to its name. Empty: none."""
+    resume: str = Field("", pattern=r"^$|\.safetensors$")
+    """Checkpoint of the same scan to go on from, its name completed in the same way. Empty: none."""
+    tensorboard: str = ""
+    """Folder for the figures of the fit, which TensorBoard shows (an extra). Empty: none."""
+    compiled: Literal["auto", "off"] = "auto"
+    """auto: on CUDA, steps run as one captured graph where they can; off: operation by operation."""
+
+    def smaller(self) -> Self | None:
+        """The options of a fit that takes less memory; None where that is not to be had."""
+        return None

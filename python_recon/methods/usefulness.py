@@ -1,0 +1,73 @@
+"""Whether a fit that ran out of time is worth more than gridding, which takes none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from python_recon.arrays import to_numpy
+from python_recon.data import CoilMaps, KSpace
+from python_recon.errors import DeadlineError
+from python_recon.fields.fitted import FittedField
+from python_recon.fields.samples import frame_times
+from python_recon.held_out import every_kth_spoke, own_spokes, prediction_error, select
+from python_recon.operators.sense import Sense, density_of
+
+_MOST_FRAMES = 8
+"""That are judged."""
+_EVERY = 20
+"""One of so many spokes judges, where none is held out."""
+
+
+def require_use(fitted: FittedField, kspace: KSpace, kept: np.ndarray, maps: CoilMaps) -> None:
+    """Refuse a field whose images predict spokes no better than gridded ones do.
+
+    The spokes are those that were held out or, where there are none, every twentieth of the fit. Gridded are
+    all others.
+
+    Parameters
+    ----------
+    fitted
+        The field as it is when the time is up.
+    kspace, maps
+        Of the fit, on its device.
+    kept
+        (frame, spoke) bool, the spokes of the fit.
+
+    Raises
+    ------
+    DeadlineError
+        If gridding is at least as good.
+    """
+    held_out = own_spokes(kspace) & ~kept
+    every = max(2, min(_EVERY, int(kept.sum()) // 2))
+    judging = held_out if held_out.any() else kept & every_kth_spoke(kspace.to_numpy(), every)
+    frames = np.flatnonzero(judging.any(1))
+    if not frames.size:
+        return  # a single spoke
+    frames = frames[:: -(-len(frames) // _MOST_FRAMES)]
+    errors = np.mean([_errors(fitted, kspace, judging, maps, int(frame)) for frame in frames], axis=0)
+    if errors[0] >= errors[1]:
+        raise DeadlineError(
+            f"the time was up when the field predicted {'held-out' if held_out.any() else 'its own'} spokes "
+            f"no better than gridded images do (error {errors[0]:.2f}, theirs {errors[1]:.2f}): allow more "
+            "time (max_recon_seconds), or set a method that needs less"
+        )
+
+
+def _errors(
+    fitted: FittedField, kspace: KSpace, judging: np.ndarray, maps: CoilMaps, number: int
+) -> tuple[float, float]:
+    """Of the field, and of gridding, in one frame."""
+    index = slice(number, number + 1)
+    frame = kspace.frames(index)
+    measured = select(frame.to_numpy(), judging[index])
+    own_maps = replace(maps, maps=to_numpy(maps.maps))
+    weights = density_of(frame) * maps.maps.real.new_tensor(~judging[index, :, None])
+    gridded = Sense(frame, maps).adjoint(frame.data * weights[:, None])
+    (image,) = fitted.render(frame_times(kspace)[index])
+    field_error, gridding_error = (
+        prediction_error(to_numpy(images), own_maps, measured) for images in (image, gridded)
+    )
+    return field_error, gridding_error
