@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import ismrmrd
@@ -13,14 +12,22 @@ import numpy as np
 from ismrmrd import constants
 
 from gadgets.readouts import TICK_S
+from gadgets.series import DETAIL_PREFIX
+from gadgets.version import plugin_version
 from python_recon.config import OutputConfig
-from python_recon.data import ImageSeries, Scan
+from python_recon.data import SERIES_OF_A_RUN, ImageSeries, Scan
 from python_recon.errors import DataError
 
+COIL_MAP_SERIES = 3
+"""Series index of coil maps: behind the preview and the method's series."""
+COIL_MAP_ROLE = "CoilMaps"
+"""Attribute DataRole of coil maps."""
 HEADROOM = 2.0
 """How far above the peak of the first frames later ones may rise before they are clipped."""
 
 _MAX_UINT16, _MAX_UINT32 = (1 << 16) - 1, (1 << 32) - 1
+_LONGEST_LIST = 256
+"""Values of a detail that still travels with every image, such as a curve of the fit."""
 _log = logging.getLogger(__name__)
 
 
@@ -83,6 +90,22 @@ def images_from(
         )
         image.meta = meta
         yield image
+
+
+def coil_map_image(series: ImageSeries, scan: Scan, state: ImageState) -> ismrmrd.Image:
+    """The coil maps of a series as one complex image, with a channel for each coil."""
+    maps = np.asarray(series.coil_maps, np.complex64)[:, np.newaxis]
+    image = ismrmrd.Image.from_array(maps, transpose=False, **_geometry(series, scan))
+    index = COIL_MAP_SERIES + series.series_index // SERIES_OF_A_RUN * SERIES_OF_A_RUN
+    shared = state.series.setdefault(index, SeriesState())
+    shared.n_images += 1
+    _set_identity(image, series, 0, shared.n_images, state.measurement_uid)
+    image.image_series_index, image.image_type = index, constants.IMTYPE_COMPLEX
+    roles = {"DataRole": COIL_MAP_ROLE, "GADGETRON_DataRole": COIL_MAP_ROLE}
+    image.meta = ismrmrd.Meta(
+        {**roles, "method": str(series.details["coil_maps"]), "plugin_version": plugin_version()}
+    )
+    return image
 
 
 def _fix_scale(state: SeriesState, magnitude: np.ndarray, bits: int) -> None:
@@ -155,7 +178,7 @@ def _meta(series: ImageSeries, output: OutputConfig, state: SeriesState) -> ismr
             "ImageColumnDir": [f"{cosine:.18f}" for cosine in series.geometry.phase_dir],
             "Keep_image_geometry": "1",
             "method": series.method,
-            "plugin_version": _plugin_version(),
+            "plugin_version": plugin_version(),
         }
     )
     if series.comment:
@@ -165,13 +188,13 @@ def _meta(series: ImageSeries, output: OutputConfig, state: SeriesState) -> ismr
             meta[f"{prefix}WindowCenter"], meta[f"{prefix}WindowWidth"] = map(str, state.window)
     if state.scale is not None:
         meta["scale"] = f"{state.scale:.9g}"
-    details = {key: value for key, value in series.details.items() if isinstance(value, str | int | float)}
-    meta.update({f"recon_{key}": str(value) for key, value in details.items()})
+    texts = {f"{DETAIL_PREFIX}{key}": _text(value) for key, value in series.details.items()}
+    meta.update({key: text for key, text in texts.items() if text})
     return meta
 
 
-def _plugin_version() -> str:
-    try:
-        return version("gadgetron-pisco")
-    except PackageNotFoundError:
-        return "unknown"
+def _text(value: Any) -> str | list[str]:
+    """A detail as an attribute; empty where it is none."""
+    if isinstance(value, list | tuple) and len(value) <= _LONGEST_LIST:
+        return [f"{number:.5g}" for number in value if isinstance(number, int | float)]
+    return str(value) if isinstance(value, str | int | float) else ""

@@ -30,11 +30,13 @@ def images(stream: ReadoutStream, config: Config) -> Iterator[ismrmrd.Image]:
     ReconError
         Whatever keeps the scan from being reconstructed.
     """
-    from gadgets.images import ImageState, images_from
+    from gadgets.images import ImageState, coil_map_image, images_from
     from python_recon.chain import reconstruct_stream
 
     state = ImageState()
-    for series in reconstruct_stream(stream, stream.scan, config):
+    for series in reconstruct_stream(stream, stream.scan, config, record=stream.physiology):
         state.measurement_uid = stream.measurement_uid
         yield from images_from(series, stream.scan, config.output, state)
+        if series.coil_maps is not None:
+            yield coil_map_image(series, stream.scan, state)
     state.log_clipping()

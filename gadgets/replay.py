@@ -27,6 +27,9 @@ class Source(Protocol):
     """Where a scan comes from."""
 
     @property
+    def header(self) -> ismrmrd.xsd.ismrmrdHeader: ...
+
+    @property
     def header_xml(self) -> str: ...
 
     @property
@@ -54,10 +57,11 @@ class PipeSource:
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self.session: Session = wire.receive_session()
+        self.header = self.session.header
 
     @property
     def header_xml(self) -> str:
-        return header_text(self.session.header)
+        return header_text(self.header)
 
     def items(self) -> Iterator[Item]:
         return iter(self._wire)
@@ -70,6 +74,7 @@ class PipeSource:
 class Outcome:
     """What a replay gave."""
 
+    started: float = field(default_factory=time.monotonic)
     n_sent: int = 0
     n_images: int = 0
     seconds: float = 0.0
@@ -77,8 +82,21 @@ class Outcome:
     """From the start to the first image."""
     others: Counter[str] = field(default_factory=Counter)
     """What else came back, by kind."""
+    sent_s: float | None = None
+    """From the start to the last item of the scan."""
     error: ReconError | None = None
     """What ended the replay early, or left it without images."""
+
+    @property
+    def passed_s(self) -> float:
+        """From the start until now."""
+        return time.monotonic() - self.started
+
+    @property
+    def milestones(self) -> dict[str, float]:
+        """Seconds from the start, by what was reached then."""
+        reached = {"first image": self.first_image_s, "scan sent": self.sent_s, "last image": self.seconds}
+        return {name: seconds for name, seconds in reached.items() if seconds is not None}
 
 
 def replay(
@@ -92,11 +110,11 @@ def replay(
 
     Errors of the gadgets and of the stream end up in the outcome: the images that came before are good.
     """
-    outcome, started = Outcome(), time.monotonic()
+    outcome = Outcome()
     try:
         for item in exchange(peers, _counted(source, outcome, report), idle_s, source.stop):
             if isinstance(item, ismrmrd.Image):
-                outcome.first_image_s = outcome.first_image_s or time.monotonic() - started
+                outcome.first_image_s = outcome.first_image_s or outcome.passed_s
                 keep(item)
                 outcome.n_images += 1
                 report(*_progress(source, outcome))
@@ -108,7 +126,7 @@ def replay(
             raise StreamError(_without_images(outcome))
     except ReconError as error:
         outcome.error = error
-    outcome.seconds = time.monotonic() - started
+    outcome.seconds = outcome.passed_s
     return outcome
 
 
@@ -141,6 +159,7 @@ def _counted(source: Source, outcome: Outcome, report: ProgressReport) -> Iterat
         outcome.n_sent += 1
         if outcome.n_sent % _REPORT_EVERY == 0:
             report(*_progress(source, outcome))
+    outcome.sent_s = outcome.passed_s
     report(*_progress(source, outcome))
 
 

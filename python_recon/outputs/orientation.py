@@ -27,8 +27,16 @@ def as_on_screen(series: ImageSeries) -> ImageSeries:
         x, y, images = y, x, images.swapaxes(1, 2)
         field_of_view = (field_of_view[1], field_of_view[0], field_of_view[2])
     x_sign, y_sign = (1 if x @ right >= 0 else -1), (1 if y @ bottom >= 0 else -1)
+    position = np.array(series.geometry.position_mm)
+    for direction, sign, extent, count in (
+        (x, x_sign, field_of_view[0], images.shape[2]),
+        (y, y_sign, field_of_view[1], images.shape[1]),
+    ):
+        if sign < 0 and count % 2 == 0:
+            position -= extent / count * direction  # where the voxel is that has become number n // 2
     geometry = replace(
         series.geometry,
+        position_mm=_vector(position),
         read_dir=_vector(x_sign * x),
         phase_dir=_vector(y_sign * y),
         field_of_view_mm=field_of_view,

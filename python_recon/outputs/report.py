@@ -1,4 +1,4 @@
-"""One HTML page that holds a whole reconstruction: images, warnings, times, settings. It opens offline."""
+"""One HTML page that holds a whole reconstruction: images, maps, curves, times, settings. Opens offline."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ import yaml
 from jinja2 import Environment, PackageLoader
 
 from python_recon.data import ImageSeries
+from python_recon.outputs import curves
+from python_recon.outputs.coil_pictures import coil_pictures
+from python_recon.outputs.effort import memory_rows, milestone_rows, stage_rows
 from python_recon.outputs.grey import display_size, window_of
 from python_recon.outputs.orientation import as_on_screen
+from python_recon.outputs.pixels import FULL_SCALE, finite_magnitude
 from python_recon.outputs.series import evenly_taken, frame_interval_s, join_series, liveliest_point, title
 
-PIXEL_BUDGET_BYTES = 12 * 2**20
+PIXEL_BUDGET_BYTES = 32 * 2**20
 """Pixels of all series together, before base64: longer series are shown with fewer frames."""
 
-FULL_SCALE = 65535
 _PACKAGES = ("gadgetron-pisco", "numpy", "scipy", "finufft", "torch", "ismrmrd", "gadgetron")
 
 
@@ -34,7 +37,8 @@ def write_report(
     scan: Mapping[str, str],
     config: Mapping[str, Any],
     warnings: Sequence[str],
-    timing: Mapping[str, float],
+    milestones: Mapping[str, float],
+    coil_maps: Sequence[ImageSeries] = (),
 ) -> Path:
     """Write the report; it needs no network and no other file.
 
@@ -50,24 +54,44 @@ def write_report(
         The configuration that ran, shown as YAML.
     warnings
         What the reader must know before looking at the images.
-    timing
-        Seconds by stage.
+    milestones
+        What was reached when, in seconds from the start.
+    coil_maps
+        One series a slice, whose frames are the coils.
     """
-    joined = [as_on_screen(each) for each in join_series(series)]
-    budget = PIXEL_BUDGET_BYTES // max(1, len(joined))
+    joined = sorted(join_series(series), key=_slice_first)
     page = _template().render(
         heading=scan.get("Protocol") or "Radial reconstruction",
         created=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S %Z"),
         warnings=warnings,
         scan=scan,
-        viewers=[_viewer(each, budget) for each in joined],
-        timing=_timing_rows(timing),
+        coil_maps=coil_pictures(coil_maps),
+        milestones=milestone_rows(milestones),
         versions=_versions(),
         config=yaml.safe_dump(json.loads(json.dumps(config, default=str)), sort_keys=False),
+        **_shown(joined),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page, encoding="utf-8")
     return path
+
+
+def _shown(joined: Sequence[ImageSeries]) -> dict[str, Any]:
+    """What the page shows of the series."""
+    budget = PIXEL_BUDGET_BYTES // max(1, len(joined))
+    return {
+        "viewers": [_viewer(each, budget) for each in joined],
+        "fits": [fit for each in joined if (fit := _fit(each))],
+        "plot": curves,
+        "stages": stage_rows(joined),
+        "memory": memory_rows(joined),
+    }
+
+
+def _slice_first(series: ImageSeries) -> tuple[int, ...]:
+    """So that the preview and the method's images of a slice stand side by side."""
+    counters = series.counters
+    return counters.slice, counters.contrast, counters.set, series.series_index
 
 
 def _template() -> Any:
@@ -77,7 +101,16 @@ def _template() -> Any:
     return environment.get_template("report.html")
 
 
-def _viewer(series: ImageSeries, budget_bytes: int) -> dict[str, Any]:
+def _fit(series: ImageSeries) -> dict[str, Any] | None:
+    """The curves of a fit and why it ended; None for methods that are none."""
+    charts = curves.charts_of(series)
+    told = {key: series.details[key] for key in ("stopped", "steps", "best_step") if key in series.details}
+    words = ", ".join(f"{key.replace('_', ' ')}: {value}" for key, value in told.items())
+    return {"title": title(series), "charts": charts, "told": words} if charts else None
+
+
+def _viewer(measured: ImageSeries, budget_bytes: int) -> dict[str, Any]:
+    series = as_on_screen(measured)
     height, width = series.images.shape[1:]
     shown = evenly_taken(series.n_frames, max(1, budget_bytes // (2 * height * width)))
     pixels, unit = quantise(series.images[shown])
@@ -89,7 +122,7 @@ def _viewer(series: ImageSeries, budget_bytes: int) -> dict[str, Any]:
         "n_frames": len(shown),
         "ratio": round(size_x / size_y, 4),
         "edges": _edge_letters(series),
-        "facts": _facts(series, len(shown)),
+        "facts": _facts(series, len(shown)) | _place(measured) | _flat(series.details),
         "numbers": _numbers(series, shown, unit),
         "pixels": base64.b64encode(pixels.astype("<u2").tobytes()).decode("ascii"),
     }
@@ -97,7 +130,7 @@ def _viewer(series: ImageSeries, budget_bytes: int) -> dict[str, Any]:
 
 def quantise(images: np.ndarray) -> tuple[np.ndarray, float]:
     """Magnitude as uint16 and the magnitude of one step; the brightest finite voxel is 65535."""
-    magnitude = np.nan_to_num(np.abs(images), nan=0.0, posinf=0.0)
+    magnitude = finite_magnitude(images)
     unit = float(magnitude.max(initial=0.0)) / FULL_SCALE or 1.0
     return np.round(magnitude / unit).astype(np.uint16), unit
 
@@ -141,8 +174,12 @@ def _facts(series: ImageSeries, n_shown: int) -> dict[str, str]:
     interval_s = frame_interval_s(series)
     if interval_s is not None:
         facts["Time between frames"] = f"{interval_s * 1000:.4g} ms"
+    return facts
+
+
+def _place(series: ImageSeries) -> dict[str, str]:
     position = ", ".join(f"{value:.4g}" for value in series.geometry.position_mm)
-    return facts | {"Position (L, P, S)": f"{position} mm"} | _flat(series.details)
+    return {"Position (L, P, S)": f"{position} mm"}
 
 
 def _flat(details: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -174,14 +211,6 @@ def _letters(direction: Sequence[float]) -> str:
     names = (("L", "R"), ("P", "A"), ("H", "F"))
     parts = [(abs(part), pair[int(part < 0)]) for part, pair in zip(direction, names, strict=True)]
     return "".join(letter for strength, letter in sorted(parts, reverse=True) if strength > 0.3)
-
-
-def _timing_rows(timing: Mapping[str, float]) -> list[dict[str, str]]:
-    longest = max(timing.values(), default=0.0) or 1.0
-    return [
-        {"stage": stage, "seconds": f"{seconds:.3f}", "percent": f"{100 * seconds / longest:.1f}"}
-        for stage, seconds in timing.items()
-    ]
 
 
 def _versions() -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, replace
 from typing import Any
 
@@ -28,6 +28,18 @@ def join_series(parts: Iterable[ImageSeries]) -> list[ImageSeries]:
     for part in parts:
         groups.setdefault(_identity(part), []).append(part)
     return sorted((_join(run) for group in groups.values() for run in _runs(group)), key=_order)
+
+
+def by_kind(joined: Iterable[ImageSeries]) -> list[list[ImageSeries]]:
+    """Joined series that make one series for a viewer: all slices, contrasts and sets of an output's kind.
+
+    Where the matrix changes, another begins.
+    """
+    kinds: dict[tuple[Any, ...], list[ImageSeries]] = {}
+    for each in joined:
+        key = (each.series_index, each.images.shape[1:], each.measurement_id)
+        kinds.setdefault(key, []).append(each)
+    return list(kinds.values())
 
 
 def title(series: ImageSeries) -> str:
@@ -126,8 +138,20 @@ def _join(parts: Sequence[ImageSeries]) -> ImageSeries:
         times_s=_stack([part.times_s for part in parts]),
         physiology_s=_stack([part.physiology_s for part in parts]),
         comment="; ".join(dict.fromkeys(part.comment for part in parts if part.comment)),
-        details={},  # each piece has its own seconds and iterations: none of them holds for the whole
+        details=_shared([part.details for part in parts]),
     )
+
+
+def _shared(details: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What all pieces say; seconds that differ are those of parts of the work, and are added up."""
+    shared: dict[str, Any] = {}
+    for key, value in details[0].items():
+        values = [each.get(key) for each in details]
+        if all(other == value for other in values):
+            shared[key] = value
+        elif key.startswith("seconds") and all(isinstance(other, int | float) for other in values):
+            shared[key] = sum(set(values))  # frames that were made together say the same
+    return shared
 
 
 def _stack(arrays: Sequence[np.ndarray | None]) -> np.ndarray | None:

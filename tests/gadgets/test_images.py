@@ -7,7 +7,7 @@ import logging
 import numpy as np
 import pytest
 
-from gadgets.images import HEADROOM, ImageState, images_from
+from gadgets.images import HEADROOM, ImageState, coil_map_image, images_from
 from python_recon.config import OutputConfig
 from python_recon.data import Counters, Geometry, ImageSeries, Scan
 from python_recon.errors import DataError
@@ -136,7 +136,7 @@ def test_images_with_nan_are_not_sent(bad):
 
 
 def test_meta():
-    details = {"seconds": 1.25, "iterations": 30, "loss": [3.0, 2.0]}
+    details = {"seconds": 1.25, "iterations": 30, "loss": [3.0, 2.0], "long": [0.0] * 300, "nested": {"a": 1}}
     (image,) = convert(series(1, comment="fell back to gridding", details=details))
     meta = image.meta
     for prefix in ("", "GADGETRON_"):
@@ -151,7 +151,8 @@ def test_meta():
     assert meta["Keep_image_geometry"] == "1"
     assert meta["recon_seconds"] == "1.25"
     assert meta["recon_iterations"] == "30"
-    assert "recon_loss" not in meta
+    assert meta["recon_loss"] == ["3", "2"]
+    assert not {"recon_long", "recon_nested"} & meta.keys()
 
 
 def test_the_series_description_can_be_set():
@@ -162,3 +163,19 @@ def test_the_series_description_can_be_set():
 def test_one_window_for_a_series():
     got = convert(series(2), series(2, peak=0.2, seed=4))
     assert len({(image.meta["WindowCenter"], image.meta["WindowWidth"]) for image in got}) == 1
+
+
+def test_coil_maps_are_one_complex_image_with_a_channel_for_each_coil():
+    maps = (
+        np.random.default_rng(3).standard_normal((4, 5, 7, 2)).astype(np.float32).view(np.complex64)[..., 0]
+    )
+    details, counters = {"coil_maps": "nlinv"}, Counters(slice=3)
+    one = series(2, coil_maps=maps, details=details, counters=counters, times_s=np.array([1.0, 2.0]))
+    state = ImageState(measurement_uid=41)
+    image, second = coil_map_image(one, SCAN, state), coil_map_image(one, SCAN, state)
+    np.testing.assert_array_equal(image.data[:, 0], maps)
+    assert tuple(image.getHead().matrix_size) == (7, 5, 1)
+    assert (image.image_series_index, image.image_index, second.image_index) == (3, 1, 2)
+    assert (image.image_type, image.slice, image.measurement_uid) == (5, 3, 41)
+    assert tuple(image.position) == (10, -20, 30)
+    assert (image.meta["DataRole"], image.meta["method"]) == ("CoilMaps", "nlinv")

@@ -38,3 +38,11 @@ def pieces(beating_disc: np.ndarray) -> list[ImageSeries]:
     ]
     final = ImageSeries(beating_disc, "grasp", 2, geometry, Counters(slice=1), details={"iterations": 7})
     return [final, *reversed(previews)]
+
+
+@pytest.fixture
+def coil_maps() -> ImageSeries:
+    """Three coils of slice 1: one at the left, one at the right, and one whose phase goes round."""
+    y, x = np.mgrid[:40, :48]
+    maps = [np.exp(-x / 10), np.exp((x - 47) / 10), np.exp(1j * np.arctan2(y - 20, x - 24))]
+    return ImageSeries(np.array(maps, np.complex64), "nlinv", 3, counters=Counters(slice=1))

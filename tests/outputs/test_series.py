@@ -7,6 +7,7 @@ import pytest
 
 from python_recon.data import Counters, Geometry
 from python_recon.outputs.series import (
+    by_kind,
     evenly_taken,
     file_stems,
     frame_interval_s,
@@ -28,8 +29,31 @@ def test_pieces_are_joined_by_series_and_slice_in_the_order_of_frames(pieces, be
     np.testing.assert_allclose(second.times_s, 1 + 0.05 * np.arange(10))
     np.testing.assert_array_equal(second.physiology_s[:, 0], np.arange(10))
     assert first.comment == "preview"
-    assert first.details == {}
+    assert first.details == {"seconds": 0.1}
     assert final.details == {"iterations": 7}
+
+
+def test_details_are_those_of_all_pieces_and_seconds_their_sum(pieces):
+    details = {"losses": [2.0, 1.0], "seconds_coil_maps": 0.25}
+    of_slice_0 = [piece for piece in pieces[1:] if piece.counters.slice == 0]
+    # Two frames are made at a time.
+    own = [
+        {"seconds_method": 0.5 + piece.first_frame // 2, "step": piece.first_frame} for piece in of_slice_0
+    ]
+    (joined,) = join_series(
+        replace(piece, details=details | mine) for piece, mine in zip(of_slice_0, own, strict=True)
+    )
+    assert joined.details == details | {"seconds_method": 12.5}
+
+
+def test_slices_of_an_output_are_one_kind_until_the_matrix_changes(pieces):
+    larger = replace(pieces[0], images=np.zeros((2, 42, 48), np.complex64))
+    kinds = by_kind(join_series([*pieces, larger]))
+    assert [[(each.series_index, each.counters.slice, each.n_frames) for each in kind] for kind in kinds] == [
+        [(1, 0, 10), (1, 1, 10)],
+        [(2, 1, 10)],
+        [(2, 1, 2)],
+    ]
 
 
 @pytest.mark.parametrize(

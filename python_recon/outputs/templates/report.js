@@ -143,6 +143,7 @@ class Viewer {
       this.drag(event);
     });
     this.on(".image", "pointermove", (event) => { if (event.buttons) this.drag(event); });
+    this.on(".image", "keydown", (event) => this.step(event));
     this.on(".yt", "click", (event) => this.goTo(this.frameUnder(event, "x")));
     this.on(".course", "click", (event) => this.goTo(this.frameUnder(event, "x")));
     this.on(".xt", "click", (event) => this.goTo(this.frameUnder(event, "y")));
@@ -158,6 +159,13 @@ class Viewer {
     }
   }
 
+  step(event) {
+    const [down, right] = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key] || [0, 0];
+    if (!down && !right) return;
+    event.preventDefault();
+    this.pointTo((this.y + down + 0.5) / this.height, (this.x + right + 0.5) / this.width);
+  }
+
   frameUnder(event, axis) {
     const box = event.currentTarget.getBoundingClientRect();
     const part = axis === "x" ? (event.clientX - box.left) / box.width : (event.clientY - box.top) / box.height;
@@ -166,3 +174,6 @@ class Viewer {
 }
 
 for (const root of document.querySelectorAll(".viewer")) viewers.push(new Viewer(root));
+// To begin with, equal series show the lines where the last of them, the method's, moves most.
+const last = viewers[viewers.length - 1];
+if (last) last.pointTo((last.y + 0.5) / last.height, (last.x + 0.5) / last.width);
