@@ -11,7 +11,7 @@ import ctypes
 import math
 import struct
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any
 from xml.etree.ElementTree import ParseError
 
 import ismrmrd
@@ -20,12 +20,11 @@ from ismrmrd.constants import ACQ_COMPRESSION1, ACQ_COMPRESSION4
 from ismrmrd.image import ImageHeader
 from ismrmrd.waveform import WaveformHeader
 
-from gadgets.channels import Buffer, Channel, bounded
+from gadgets.channels import Buffer, bounded
 from gadgets.messages import AcquisitionBucket, ReconBit, ReconBuffer, ReconData, SamplingDescription
-from python_recon.errors import ProtocolError, StreamError
+from gadgets.reader import MAX_ARRAY_BYTES, MAX_TEXT_BYTES, Reader, bytes_of
+from python_recon.errors import ProtocolError
 
-MAX_ARRAY_BYTES = 1 << 32
-MAX_TEXT_BYTES = 1 << 26
 MAX_CHANNELS = 1024  # what the channel mask can hold
 MAX_AXES = 16
 
@@ -43,47 +42,6 @@ PIXEL_TYPES = {
 _COMPRESSED = sum(1 << (flag - 1) for flag in range(ACQ_COMPRESSION1, ACQ_COMPRESSION4 + 1))
 _SAMPLES, _COORDINATES, _WAVES = np.dtype("<c8"), np.dtype("<f4"), np.dtype("<u4")
 _BUCKET_SIZES = struct.Struct("<4Q4Q2Q3Q")
-
-Structure = TypeVar("Structure", bound=ctypes.Structure)
-
-
-class Reader:
-    """Exactly as many bytes as a message needs, or a StreamError that says it was cut short."""
-
-    def __init__(self, channel: Channel) -> None:
-        self._channel = channel
-
-    def fill(self, view: memoryview) -> None:
-        n_read = self._channel.read_into(view)
-        if n_read < view.nbytes:
-            raise StreamError(f"the stream ended within a message: {n_read} of {view.nbytes} bytes came")
-
-    def take(self, n_bytes: int) -> bytearray:
-        data = bytearray(n_bytes)
-        self.fill(memoryview(data))
-        return data
-
-    def number(self, code: str) -> int:
-        return int(struct.unpack(f"<{code}", self.take(struct.calcsize(code)))[0])
-
-    def text(self, length_code: str, what: str) -> bytes:
-        """Length-prefixed bytes, without the terminating NULs that some peers send."""
-        n_bytes = bounded(self.number(length_code), MAX_TEXT_BYTES, what)
-        return bytes(self.take(n_bytes)).rstrip(b"\0")
-
-    def structure(self, kind: type[Structure]) -> Structure:
-        return kind.from_buffer_copy(self.take(ctypes.sizeof(kind)))
-
-    def array(self, shape: tuple[int, ...], dtype: np.dtype, what: str) -> np.ndarray:
-        bounded(math.prod(shape) * dtype.itemsize, MAX_ARRAY_BYTES, what)
-        array = np.empty(shape, dtype)
-        if array.nbytes:
-            self.fill(_bytes_of(array))
-        return array
-
-
-def _bytes_of(array: np.ndarray) -> memoryview:
-    return memoryview(array.reshape(-1).view(np.uint8))
 
 
 # Acquisitions, waveforms, images
@@ -172,7 +130,14 @@ def _parse_meta(text: bytes) -> ismrmrd.Meta:
     try:
         ElementTree.fromstring(text)
         return ismrmrd.Meta.deserialize(text.decode())
-    except (ParseError, DefusedXmlException, AssertionError, AttributeError, UnicodeDecodeError) as error:
+    except (
+        ParseError,
+        DefusedXmlException,
+        AssertionError,
+        AttributeError,
+        ValueError,
+        LookupError,
+    ) as error:
         raise ProtocolError(f"the attributes of an image are not ISMRMRD meta XML: {error!r}") from error
 
 
@@ -248,7 +213,7 @@ def _shape_part(array: np.ndarray) -> bytes:
 
 def _array_parts(array: np.ndarray, dtype: np.dtype) -> Iterator[Buffer]:
     if array.size:
-        yield _bytes_of(np.ascontiguousarray(array, dtype))
+        yield bytes_of(np.ascontiguousarray(array, dtype))
 
 
 # Acquisition buckets

@@ -45,11 +45,20 @@ def properties_of(configuration: Element | bytes | None) -> dict[str, Any]:
     return _translated(properties)
 
 
+class _PlainLoader(yaml.SafeLoader):
+    """Without aliases: a short text of them can stand for more values than the memory holds."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases are not understood")
+        return super().compose_node(parent, index)
+
+
 def parse_value(text: str) -> Any:
     """A number, list, mapping, true, false or null, as YAML has them; on, off, yes and no stay text."""
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
+        value = yaml.load(text, _PlainLoader)  # noqa: S506 - a safe loader
+    except (yaml.YAMLError, ValueError, RecursionError):
         return text
     is_word = isinstance(value, bool) and text.strip().lower() not in ("true", "false")
     return (
@@ -66,7 +75,7 @@ def _parse(text: bytes) -> Element | None:
         return None
     try:
         return fromstring(text)
-    except (ParseError, DefusedXmlException, ValueError) as error:
+    except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
         raise ConfigError(f"the configuration is not valid XML: {error!r}") from error
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import resource
-import sys
+import math
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,15 +14,24 @@ from xml.etree.ElementTree import Element
 
 import ismrmrd
 
+from gadgets.capture import Capture, settings_from_environment
 from gadgets.guard import Stage
 from gadgets.properties import properties_of
+from gadgets.radial import images
 from gadgets.readouts import ReadoutStream
+from gadgets.version import plugin_version
 from gadgets.wire import Prefetch, Wire
 from python_recon.config import Config, load_config
+from python_recon.data import SERIES_OF_A_RUN
 from python_recon.errors import DataError, ReconError, StreamError
+from python_recon.memory import host_limit
 from python_recon.methods.registry import validate
+from python_recon.scan_context import measured, timed
+from python_recon.usage import peak_memory
 
-_WORTH_TELLING_S = 0.05
+_STAGES = ("receiving", "waiting", "previews", "preparation", "coil maps", "method", "sending")
+"""In the order in which they begin; they overlap."""
+_PREVIEW_SERIES = 1
 _log = logging.getLogger(__name__)
 
 
@@ -34,13 +43,15 @@ class ScanRecord:
     n_readouts: int = 0
     n_sent: int = 0
     """Items, images as a rule."""
-    method: str = ""
-    """What made the last image: the rung of the ladder."""
+    rung: str = ""
+    """What made the last image; where it is not the method that was asked for, that is told, too."""
+    images: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How many were sent, by the method that made them and the one that was asked for."""
     failure: str = ""
     """Class of the error that the client was told of; empty where there was none."""
     total_s: float = 0.0
-    waiting_s: float = 0.0
-    """For the device, while others had it."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """By stage; ``waiting`` is for the device, while others had it."""
     latency_s: float | None = None
     """From the end of the stream to the last item sent."""
     peak_memory_mib: float = 0.0
@@ -49,13 +60,37 @@ class ScanRecord:
     def __str__(self) -> str:
         """One line that tells it all."""
         latency = "" if self.latency_s is None else f", {self.latency_s:.2f} s after the last readout"
-        waiting = f", {self.waiting_s:.2f} s of it in the queue" if self.waiting_s >= _WORTH_TELLING_S else ""
+        stages = ", ".join(
+            f"{stage} {self.seconds[stage]:.2f} s" for stage in _STAGES if stage in self.seconds
+        )
         return (
             f"measurement {self.measurement_id or 'without id'}: {self.n_readouts} readouts received, "
-            f"{self.n_sent} items sent in {self.total_s:.2f} s{waiting}{latency}, "
-            f"method {self.method or 'none'}, peak memory {self.peak_memory_mib:.0f} MiB"
-            + (f", failed: {self.failure}" if self.failure else "")
+            f"{self.n_sent} items sent in {self.total_s:.2f} s ({stages or 'nothing begun'}){latency}, "
+            f"method {self.rung or 'none'}, peak memory {self.peak_memory_mib:.0f} MiB, "
+            f"gadgetron-pisco {plugin_version()}" + (f", failed: {self.failure}" if self.failure else "")
         )
+
+    def figures(self) -> Mapping[str, Any]:
+        """The same for machines."""
+        return {
+            "readouts": self.n_readouts,
+            "frames": self.images.total(),
+            "rung": self.rung,
+            "seconds": {stage: round(seconds, 3) for stage, seconds in self.seconds.items()},
+            "seconds_total": round(self.total_s, 3),
+            "peak_memory_mib": round(self.peak_memory_mib),
+            "failure": self.failure,
+        }
+
+    def add(self, item: Any, config: Config) -> None:
+        """An item was sent."""
+        self.n_sent += 1
+        made = str(item.meta.get("method", "")) if isinstance(item, ismrmrd.Image) else ""
+        if made:
+            is_preview = item.image_series_index % SERIES_OF_A_RUN == _PREVIEW_SERIES
+            asked = config.preview if is_preview else config.method
+            self.images[made, asked] += 1
+            self.rung = made if made == asked else f"{made} in place of {asked}"
 
 
 def serve_scan(
@@ -77,9 +112,12 @@ def serve_scan(
         The scanner's parameters, which override it.
     """
     record = ScanRecord()
-    with reported(wire, record) as items:
+    with Capture(settings_from_environment()) as capture, reported(wire, record) as items:
+        capture.attach(items, header)
         config = load_config(properties_of(configuration), parameters or {})
         validate(config)
+        if stage is images:
+            capture.keep_config(config)
         wire.set_max_idle(config.max_idle_seconds)
         run_stage(wire, items, header, config, stage, record)
 
@@ -90,7 +128,7 @@ def reported(wire: Wire, record: ScanRecord) -> Iterator[Prefetch]:
 
     Either way the record is completed, and logged as one line, before that.
     """
-    with Prefetch(wire) as items:
+    with Prefetch(wire) as items, measured() as record.seconds:
         try:
             yield items
         except ReconError as error:
@@ -100,9 +138,10 @@ def reported(wire: Wire, record: ScanRecord) -> Iterator[Prefetch]:
             _log.exception("unforeseen failure")
             text = f"unforeseen failure: {type(error).__name__}: {error}; the log holds the details"
             _report(wire, text, record, error)
+        items.backlog.limit_bytes = math.inf  # nobody takes, or keeps, what may still come
         record.total_s = time.monotonic() - record.started
-        record.peak_memory_mib = _peak_memory_mib()
-        _log.info("%s", record)
+        record.peak_memory_mib = peak_memory("cpu")["peak_memory_mib"]
+        _log.info("%s", record, extra={"scan": record.figures()})
 
 
 def _report(wire: Wire, text: str, record: ScanRecord, error: Exception) -> None:
@@ -128,15 +167,17 @@ def run_stage(
     ReconError
         Whatever keeps the scan from being reconstructed.
     """
-    stream = ReadoutStream(items, header)
+    items.backlog.limit_bytes = host_limit(config)
+    stream = ReadoutStream(items, header, items.backlog)
     record.measurement_id = stream.scan.measurement_id
     try:
         for item in stage(stream, config):
-            wire.send(item)
-            record.n_sent += 1
-            record.method = _method(item) or record.method
+            with timed("sending"):
+                wire.send(item)
+            record.add(item, config)
     finally:
         record.n_readouts = stream.n_readouts
+        record.seconds["receiving"] = (items.ended_at or time.monotonic()) - record.started
     if record.n_sent == 0:
         raise DataError(
             f"{stream.n_readouts} readouts came, but too few of any slice to make a frame; "
@@ -144,12 +185,3 @@ def run_stage(
         )
     if items.ended_at is not None:
         record.latency_s = max(time.monotonic() - items.ended_at, 0.0)
-
-
-def _method(item: Any) -> str:
-    return str(item.meta.get("method", "")) if isinstance(item, ismrmrd.Image) else ""
-
-
-def _peak_memory_mib() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)

@@ -23,6 +23,7 @@ from typing import Any, BinaryIO, TypeAlias
 import ismrmrd
 
 from gadgets import formats
+from gadgets.backlog import Backlog
 from gadgets.channels import Buffer, Channel, PipeChannel, SocketChannel
 from gadgets.header import parse_header
 from gadgets.messages import AcquisitionBucket, ErrorText, MessageId, ReconData, Text
@@ -201,7 +202,8 @@ class Prefetch:
 
     def __init__(self, wire: Wire, drain_seconds: float = DRAIN_SECONDS) -> None:
         self._wire = wire
-        self._drain_seconds = drain_seconds
+        self.source: Iterable[Item] = wire  # before the start, what else wants the items can come between
+        self._drain_seconds, self.backlog = drain_seconds, Backlog()
         self._arrived: queue.SimpleQueue[Item | BaseException | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._receive, name="wire reader", daemon=True)
         self._ended = False
@@ -226,12 +228,11 @@ class Prefetch:
         self.start()
         while not self._ended:
             arrived = self._arrived.get()
-            if arrived is None or isinstance(arrived, BaseException):
-                self._ended = True
+            self._ended = arrived is None or isinstance(arrived, BaseException)
             if isinstance(arrived, BaseException):
                 raise arrived
             if arrived is not None:
-                yield arrived
+                yield self.backlog.take(arrived)
 
     def start(self) -> None:
         """Begin to receive, unless that has begun."""
@@ -249,7 +250,7 @@ class Prefetch:
 
     def _receive(self) -> None:
         try:
-            for item in self._wire:
+            for item in self.backlog.received(self.source):
                 self.n_received += 1
                 self._arrived.put(item)
         except Exception as error:  # whatever it is, the consumer must hear of it
@@ -294,6 +295,5 @@ def _decoded(text: bytes) -> str:
 
 
 def _expected() -> str:
-    return "known are " + ", ".join(
-        f"{message} ({message.name.lower()})" for message in map(MessageId, _READERS)
-    )
+    known = (f"{message} ({message.name.lower()})" for message in map(MessageId, _READERS))
+    return f"known are {', '.join(known)}"

@@ -5,10 +5,19 @@ from __future__ import annotations
 import logging
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from gadgets.capture import (
+    DEFAULT_QUOTA_GB,
+    FOLDER_VARIABLE,
+    NAMES_VARIABLE,
+    QUOTA_VARIABLE,
+    CaptureSettings,
+)
 
 if TYPE_CHECKING:
     from gadgets.serve.daemon import Daemon
@@ -25,16 +34,15 @@ def serve(
         int, typer.Option("--port", "-p", min=0, max=65535, help="Port for MRD clients; 0: none.")
     ] = 9002,
     health_port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port of /healthz, /readyz, /metrics on loopback; 0: none.")
+        int, typer.Option(min=0, max=65535, help="Port of /healthz, /readyz, /metrics; 0: none.")
     ] = 9003,
+    health_host: Annotated[str, typer.Option(help="Address for that port.")] = "127.0.0.1",
     allow: Annotated[
         list[str] | None, typer.Option(help="Address or network of peers that are served; repeatable (all).")
     ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option(
-            "--jobs", "-j", min=1, help="Scans that compute at a time (CUDA: 1, else half the cores)."
-        ),
+        typer.Option("--jobs", "-j", min=1, help="Fits that run at a time (CUDA: 1, else half the cores)."),
     ] = None,
     max_scans: Annotated[
         int, typer.Option(min=1, help="Scans in progress, waiting ones included; more are refused.")
@@ -45,6 +53,18 @@ def serve(
     grace: Annotated[
         float, typer.Option(min=0.1, help="Seconds beyond max_recon_seconds until a scan is ended by force.")
     ] = 30.0,
+    capture: Annotated[
+        Path | None,
+        typer.Option(envvar=FOLDER_VARIABLE, help="Folder in which scans are kept as they come (none)."),
+    ] = None,
+    capture_quota_gb: Annotated[
+        float,
+        typer.Option(envvar=QUOTA_VARIABLE, min=0.001, help="Its size; the oldest scans make room."),
+    ] = DEFAULT_QUOTA_GB,
+    capture_names: Annotated[
+        bool,
+        typer.Option("--capture-names", envvar=NAMES_VARIABLE, help="Keep patient, staff and site in them."),
+    ] = False,
 ) -> None:
     """Stay warm and serve scans: Gadgetron's <connect> nodes and direct MRD clients.
 
@@ -59,12 +79,14 @@ def serve(
         gadgetron_port=gadgetron_port,
         mrd_port=mrd_port,
         health_port=health_port,
+        health_host=health_host,
         allowed=parse_networks(allow or ()),
         n_jobs=jobs,
         max_scans=max_scans,
         max_idle_s=max_idle,
         grace_s=grace,
         log=log,
+        capture=CaptureSettings.checked(capture, capture_quota_gb, capture_names) if capture else None,
         **({"hosts": tuple(host)} if host else {}),
     )
     logs.configure(log)

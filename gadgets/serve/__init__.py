@@ -7,6 +7,7 @@
       pool.py          keeps a warm worker ready
         attendant.py   follows one worker, and tells its client where the worker cannot
           worker.py    that process: one scan, then it ends
+          desk.py      what it tells; turns.py, when it computes
           line.py      what the two say to each other; progress.py, what follows from it
       device_queue.py  whose turn it is to compute
       health.py        /healthz, /readyz, /metrics; metrics.py, what is counted
@@ -14,5 +15,9 @@
     logs.py            text on a terminal, JSON otherwise
 
 Daemon and worker share the client's connection: the worker speaks, and the daemon only where the worker
-cannot any more.
+cannot any more. Scans come and go at once; only fits take turns at the device, each for ``max_recon_seconds``
+at most.
+
+What a peer sends is read as numbers, XML and JSON with bounded sizes. Nothing is unpickled; multiprocessing's
+own hand-over from the daemon to a new worker holds no byte of a peer.
 """

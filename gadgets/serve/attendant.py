@@ -90,6 +90,11 @@ class Attendant:
         self._thread.start()
 
     @property
+    def _about(self) -> dict[str, str]:
+        """For lines of the log."""
+        return {"measurement": self._scan.measurement, "method": self._scan.method}
+
+    @property
     def has_scan(self) -> bool:
         return self._connection is not None
 
@@ -137,28 +142,17 @@ class Attendant:
     def _follow(self) -> Failure | None:
         """Until the scan has its outcome, or the reason why there is none."""
         while True:
-            allowed_s = self._scan.allowed_s(self._shared.grace_s)
             try:
-                message = self._line.receive(allowed_s)
+                message = self._line.receive(self._scan.allowed_s(self._shared.grace_s))
             except TimeoutError:
                 self._process.kill()
-                return Failure("deadline", self._overdue_text(allowed_s or 0.0))
+                return Failure("deadline", self._scan.overdue_text(self._shared.grace_s))
             if message is None:
                 return Failure("worker_died", f"{self._how_it_ended()}; please send the scan again")
             event = message.pop("event")
             getattr(self, f"_on_{event}")(**message)
             if event == "outcome":
                 return None
-
-    def _overdue_text(self, allowed_s: float) -> str:
-        if self._scan.phase is Phase.WARMING:
-            return f"the process of the reconstruction was not ready within {allowed_s:g} s"
-        if self._scan.phase is Phase.GREETING:
-            return f"no configuration and header came within {allowed_s:g} s"
-        return (
-            f"the reconstruction made no progress for {allowed_s:g} s and was ended; it may take "
-            f"max_recon_seconds ({self._scan.max_recon_s:g}) and {self._shared.grace_s:g} s of grace"
-        )
 
     # What workers tell
 
@@ -171,26 +165,29 @@ class Attendant:
         self._scan.phase = Phase.GREETING
         _log.info("%s is served by process %d", self._scan.peer, self._process.pid)
 
-    def _on_begun(self, measurement: str, max_recon_s: float, max_idle_s: float) -> None:
+    def _on_begun(self, measurement: str, method: str, max_recon_s: float, max_idle_s: float) -> None:
         scan = self._scan
-        scan.measurement, scan.max_recon_s, scan.max_idle_s = measurement or "-", max_recon_s, max_idle_s
+        scan.phase, scan.measurement, scan.method = Phase.RUNNING, measurement, method
+        scan.max_recon_s, scan.max_idle_s = max_recon_s, max_idle_s
         self._tell(logging.INFO, "begun by %s in process %d", scan.peer, self._process.pid)
 
-    def _on_waiting(self) -> None:
-        self._scan.phase = Phase.WAITING
-        self._shared.queue.enter(self, self._scan.measurement, self._grant)
+    def _on_waiting(self, turn: int, slice_name: str) -> None:
+        def grant() -> None:
+            with contextlib.suppress(OSError):  # the worker has died: its attendant notices
+                self._line.send("granted", turn=turn)
 
-    def _grant(self) -> None:
-        with contextlib.suppress(OSError):  # the worker has died: its attendant notices
-            self._line.send("granted")
+        self._scan.phase = Phase.WAITING
+        self._shared.queue.enter(self, {**self._about, "slice": slice_name}, grant)
 
     def _on_started(self) -> None:
-        self._scan.phase = Phase.RUNNING
+        self._scan.grant(self._shared.grace_s)
 
-    def _on_left(self, is_complete: bool) -> None:
+    def _on_left(self) -> None:
         self._shared.queue.leave(self)
-        if is_complete:
-            self._scan.phase = Phase.ENDING
+        self._scan.leave()
+
+    def _on_completed(self) -> None:
+        self._scan.phase = Phase.ENDING
 
     def _on_received(self, n_readouts: int, is_all: bool) -> None:
         self._shared.metrics.add_readouts(n_readouts - self._scan.n_readouts)
@@ -208,9 +205,20 @@ class Attendant:
         elif message == MessageId.CLOSE:
             self._scan.is_closed = True
 
-    def _on_outcome(self, failure: str, latency_s: float | None, gpu_peak_bytes: int) -> None:
+    def _on_outcome(
+        self,
+        failure: str,
+        latency_s: float | None,
+        images: list[tuple[str, str, int]],
+        seconds: dict[str, float],
+        gpu_peak_bytes: int,
+    ) -> None:
         metrics = self._shared.metrics
         metrics.gpu_peak_bytes = gpu_peak_bytes
+        for made, asked, count in images:
+            metrics.add_images(made, asked, count)
+        for stage, spent_s in seconds.items():
+            metrics.add_seconds(stage, spent_s)
         if failure:
             metrics.fail(failure)
         elif latency_s is not None:
@@ -273,7 +281,7 @@ class Attendant:
             self._process.join()
 
     def _tell(self, level: int, text: str, *arguments: Any) -> None:
-        _log.log(level, text, *arguments, extra={"measurement": self._scan.measurement})
+        _log.log(level, text, *arguments, extra=self._about)
 
 
 def linger(connection: socket.socket, is_abandoned: threading.Event, seconds: float = DRAIN_SECONDS) -> None:

@@ -8,9 +8,11 @@ import socket
 import threading
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from multiprocessing.util import get_temp_dir
 
 import psutil
 
+from gadgets.capture import CaptureSettings
 from gadgets.serve.attendant import Shared, linger
 from gadgets.serve.device_queue import DeviceQueue
 from gadgets.serve.doors import Doors, Network, peer_name
@@ -19,6 +21,7 @@ from gadgets.serve.logs import LogSettings
 from gadgets.serve.metrics import Metrics
 from gadgets.serve.pool import Pool
 from gadgets.serve.worker import WorkerSettings
+from gadgets.version import plugin_version
 from gadgets.wire import MAX_IDLE_SECONDS, Wire
 from python_recon.errors import StreamError
 
@@ -34,11 +37,12 @@ class Options:
     hosts: tuple[str, ...] = ("127.0.0.1", "::1")
     gadgetron_port: int = 18000
     mrd_port: int = 9002
+    health_host: str = "127.0.0.1"
     health_port: int = 9003
     allowed: tuple[Network, ...] = ()
     """Networks whose peers are served; none: all are."""
     n_jobs: int | None = None
-    """Scans that compute at a time; None: one on CUDA, else one for two cores."""
+    """Scans whose fits run at a time; None: one on CUDA, else one for two cores."""
     max_scans: int = 32
     """Scans in progress at a time, waiting ones included; more are refused."""
     max_idle_s: float = MAX_IDLE_SECONDS
@@ -46,6 +50,8 @@ class Options:
     grace_s: float = 30.0
     """Beyond ``max_recon_seconds`` until a worker is ended."""
     log: LogSettings = field(default_factory=LogSettings)
+    capture: CaptureSettings | None = None
+    """Where scans are kept as they come; None: nowhere."""
 
 
 class Daemon:
@@ -56,7 +62,10 @@ class Daemon:
         self._metrics = Metrics()
         self._queue = DeviceQueue(options.n_jobs or 1)
         self._shared = Shared(self._metrics, self._queue, options.grace_s, options.max_idle_s)
-        self._pool = Pool(self._shared, WorkerSettings(options.log, options.max_idle_s, options.n_jobs))
+        workers = WorkerSettings(
+            options.log, options.max_idle_s, options.n_jobs, options.capture, get_temp_dir()
+        )
+        self._pool = Pool(self._shared, workers)
         self._is_stopping = threading.Event()
         self._woken, self._waker = socket.socketpair()
 
@@ -88,11 +97,14 @@ class Daemon:
             When an address or a port cannot be had.
         """
         options = self._options
+        _log.info("gadgetron-pisco %s", plugin_version())
         ports = [port for port in dict.fromkeys((options.gadgetron_port, options.mrd_port)) if port]
         with self._woken, self._waker, ExitStack() as stack:
             with Doors(options.hosts, ports, options.allowed, options.max_idle_s) as doors:
                 if options.health_port:
-                    health = Health(options.health_port, self._why_unready, self._metrics_text)
+                    health = Health(
+                        options.health_host, options.health_port, self._why_unready, self._metrics_text
+                    )
                     stack.callback(health.stop)
                 stack.callback(self._pool.drain)
                 self._pool.start()

@@ -1,21 +1,21 @@
-"""Whose turn it is to compute: scans queue for the device, first come, first served."""
+"""Whose turn it is to compute: fits queue for the device, first come, first served."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 
 _log = logging.getLogger(__name__)
 
 
 class DeviceQueue:
-    """Grants the device to as many scans at a time as it has room for."""
+    """Grants the device to the fits of as many scans at a time as it has room for."""
 
     def __init__(self, n_jobs: int = 1) -> None:
         self._n_jobs = n_jobs
         self._computing: set[Hashable] = set()
-        self._waiting: dict[Hashable, tuple[str, Callable[[], None]]] = {}
+        self._waiting: dict[Hashable, tuple[Mapping[str, str], Callable[[], None]]] = {}
         self._lock = threading.Lock()
 
     @property
@@ -29,10 +29,13 @@ class DeviceQueue:
             self._n_jobs = n_jobs
             self._advance()
 
-    def enter(self, key: Hashable, measurement: str, grant: Callable[[], None]) -> None:
-        """Queue; ``grant`` is called at once or, from another thread, when it is the turn of ``key``."""
+    def enter(self, key: Hashable, about: Mapping[str, str], grant: Callable[[], None]) -> None:
+        """Queue; ``grant`` is called at once or, from another thread, when it is the turn of ``key``.
+
+        ``about`` names the scan in the lines of the log.
+        """
         with self._lock:
-            self._waiting[key] = measurement, grant
+            self._waiting[key] = about, grant
             self._advance()
             if key in self._waiting:
                 self._tell(key, len(self._waiting))
@@ -57,5 +60,4 @@ class DeviceQueue:
         return len(self._waiting) < n_before
 
     def _tell(self, key: Hashable, position: int) -> None:
-        measurement = self._waiting[key][0]
-        _log.info("waits for the device, position %d", position, extra={"measurement": measurement})
+        _log.info("waits for the device, position %d", position, extra=dict(self._waiting[key][0]))

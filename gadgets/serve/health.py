@@ -1,4 +1,4 @@
-"""``/healthz``, ``/readyz`` and ``/metrics`` over HTTP, on loopback."""
+"""``/healthz``, ``/readyz`` and ``/metrics`` over HTTP."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Health:
 
     Parameters
     ----------
-    port
-        Port on 127.0.0.1.
+    host, port
+        Where it listens.
     unready
         Tells why no scan should be sent now; nothing where one may.
     metrics
@@ -32,14 +32,16 @@ class Health:
     Raises
     ------
     ConfigError
-        When the port is taken.
+        When the port is taken, or the address is not one of this machine.
     """
 
-    def __init__(self, port: int, unready: Callable[[], str], metrics: Callable[[], str]) -> None:
+    def __init__(self, host: str, port: int, unready: Callable[[], str], metrics: Callable[[], str]) -> None:
         try:
-            self._server = _Server(("127.0.0.1", port), _Handler)
+            self._server = _Server((host, port), _Handler)
         except OSError as error:
-            raise ConfigError(f"the health port {port} cannot be had ({error}); choose another") from error
+            raise ConfigError(
+                f"the health port {port} of {host} cannot be had ({error}); choose another"
+            ) from error
         self._server.pages = {"/healthz": lambda: "", "/readyz": unready}
         self._server.metrics = metrics
         self._thread = threading.Thread(target=self._server.serve_forever, args=(_POLL_S,), name="health")

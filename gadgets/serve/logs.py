@@ -1,14 +1,20 @@
-"""Logs of the daemon: text on a terminal, JSON otherwise, the measurement id in every line."""
+"""Logs of the daemon: text on a terminal, JSON otherwise; every line names measurement, slice and method."""
 
 from __future__ import annotations
 
 import json
 import logging
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-_TEXT = "%(asctime)s %(levelname)s [%(measurement)s] %(name)s: %(message)s"
+from python_recon.scan_context import present_work
+
+NOTHING = "-"
+"""Where a line is about no measurement, slice or method."""
+_ABOUT = ("measurement", "slice", "method")
+_TEXT = "%(asctime)s %(levelname)s [%(measurement)s, %(slice)s, %(method)s] %(name)s: %(message)s"
 _CHATTY = ("matplotlib", "PIL", "h5py", "numba")
 _MAX_ID = 64
 
@@ -21,13 +27,19 @@ class LogSettings:
     is_json: bool = True
 
 
-class _Measurement(logging.Filter):
-    """Puts the measurement of this process into the lines that name none."""
+class WorkFilter(logging.Filter):
+    """Puts into every line what it is about: what the line itself says, or the present work, or the scan."""
 
-    current = "-"
+    def __init__(self) -> None:
+        super().__init__()
+        self.scan: Mapping[str, str] = {}
+        """Measurement and method of this process's scan."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.measurement = printable(getattr(record, "measurement", "")) or self.current
+        known = {**self.scan, **present_work()}
+        for name in _ABOUT:
+            said = getattr(record, name, "") or known.get(name, "")
+            setattr(record, name, printable(said) or NOTHING)
         return True
 
 
@@ -38,32 +50,39 @@ class JsonFormatter(logging.Formatter):
         entry = {
             "time": datetime.fromtimestamp(record.created, timezone.utc).isoformat(timespec="milliseconds"),
             "level": record.levelname,
-            "measurement": getattr(record, "measurement", "-"),
+            **{name: getattr(record, name, NOTHING) for name in _ABOUT},
             "logger": record.name,
             "process": record.process,
             "message": record.getMessage(),
         }
+        if (figures := getattr(record, "scan", None)) is not None:
+            entry["scan"] = figures
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
         return json.dumps(entry)
 
 
-_measurement = _Measurement()
+_work = WorkFilter()
 
 
 def configure(settings: LogSettings) -> None:
     """Log to stderr, in place of what was configured before."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if settings.is_json else logging.Formatter(_TEXT))
-    handler.addFilter(_measurement)
-    logging.basicConfig(level=settings.level, handlers=[handler], force=True)
+    logging.basicConfig(level=settings.level, handlers=[handler_for(settings)], force=True)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def name_measurement(measurement_id: str) -> None:
-    """Every line of this process is from now on about this measurement."""
-    _measurement.current = printable(measurement_id) or "-"
+def handler_for(settings: LogSettings) -> logging.Handler:
+    """Writes to stderr."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if settings.is_json else logging.Formatter(_TEXT))
+    handler.addFilter(_work)
+    return handler
+
+
+def name_scan(measurement_id: str, method: str = "") -> None:
+    """Every line of this process is from now on about this scan."""
+    _work.scan = {"measurement": measurement_id, "method": method}
 
 
 def printable(text: str) -> str:

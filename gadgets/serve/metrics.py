@@ -6,7 +6,7 @@ Format: https://prometheus.io/docs/instrumenting/exposition_formats (version 0.0
 from __future__ import annotations
 
 import threading
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -18,6 +18,14 @@ _COUNTERS = {
     "gadgetron_pisco_frames_total": "Images sent.",
 }
 _FAILURES = "gadgetron_pisco_failures_total"
+_IMAGES = "gadgetron_pisco_images_total"
+_SECONDS = "gadgetron_pisco_stage_seconds_total"
+_LABELLED = {
+    _FAILURES: (("kind",), "Scans and connections that came to nothing, by kind."),
+    _IMAGES: (("method", "asked"), "Images, by the method that made them (the rung) and the one asked for."),
+    _SECONDS: (("stage",), "Time of scans by stage; stages overlap."),
+}
+"""Labels and meaning."""
 _LATENCY = "gadgetron_pisco_latency_seconds"
 _BOUNDS_S = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 
@@ -30,7 +38,9 @@ class Metrics:
 
     def __init__(self) -> None:
         self._counts = dict.fromkeys(_COUNTERS, 0)
-        self._failures: Counter[str] = Counter()
+        self._labelled: dict[str, defaultdict[tuple[str, ...], float]] = {
+            name: defaultdict(float) for name in _LABELLED
+        }
         self._latencies = [0] * (len(_BOUNDS_S) + 1)
         self._latency_sum_s = 0.0
         self._lock = threading.Lock()
@@ -51,8 +61,15 @@ class Metrics:
 
     def fail(self, kind: str) -> None:
         """A scan, or a connection, came to nothing."""
-        with self._lock:
-            self._failures[kind] += 1
+        self._add_labelled(_FAILURES, (kind,), 1)
+
+    def add_images(self, made: str, asked: str, count: int) -> None:
+        """Images of a scan: the method that made them, and the one that was asked for."""
+        self._add_labelled(_IMAGES, (made, asked), count)
+
+    def add_seconds(self, stage: str, seconds: float) -> None:
+        """What a stage of a scan took."""
+        self._add_labelled(_SECONDS, (stage,), seconds)
 
     def observe_latency(self, seconds: float) -> None:
         """Time from the last readout to the last image."""
@@ -64,6 +81,10 @@ class Metrics:
     def _add(self, name: str, count: int) -> None:
         with self._lock:
             self._counts[name] += count
+
+    def _add_labelled(self, name: str, labels: tuple[str, ...], amount: float) -> None:
+        with self._lock:
+            self._labelled[name][labels] += amount
 
     def text(self, gauges: Mapping[str, tuple[str, float]]) -> str:
         """Everything; a gauge has a help text and a value."""
@@ -77,9 +98,13 @@ class Metrics:
         for name, meaning in _COUNTERS.items():
             yield from _heading(name, "counter", meaning)
             yield f"{name} {self._counts[name]}"
-        yield from _heading(_FAILURES, "counter", "Scans and connections that came to nothing, by kind.")
-        for kind, count in sorted(self._failures.items()):
-            yield f'{_FAILURES}{{kind="{kind}"}} {count}'
+        for name, (labels, meaning) in _LABELLED.items():
+            yield from _heading(name, "counter", meaning)
+            for values, amount in sorted(self._labelled[name].items()):
+                pairs = ",".join(
+                    f'{label}="{_escaped(value)}"' for label, value in zip(labels, values, strict=True)
+                )
+                yield f"{name}{{{pairs}}} {amount:.17g}"
 
     def _latency_lines(self) -> Iterator[str]:
         yield from _heading(_LATENCY, "histogram", "Time from the last readout to the last image.")
@@ -89,6 +114,10 @@ class Metrics:
             yield f'{_LATENCY}_bucket{{le="{bound}"}} {total}'
         yield f"{_LATENCY}_sum {self._latency_sum_s:.6f}"
         yield f"{_LATENCY}_count {total}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def _heading(name: str, kind: str, meaning: str) -> tuple[str, str]:

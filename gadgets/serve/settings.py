@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError
 
 from gadgets.config_xml import find_installed, parse_config, read_text
+from gadgets.openrecon import CONFIG_NAME, settings_of
 from gadgets.properties import parse_value, properties_of
 from gadgets.wire import Session
 from python_recon.config import Config, load_config
@@ -15,6 +17,8 @@ from python_recon.errors import ConfigError
 
 _RECONSTRUCTING = ("gadgets.radial", "gadgets.recon_data")
 """What a daemon runs in place of: modules are never loaded by name."""
+_FILES = ("checkpoint", "resume", "tensorboard")
+"""Options of methods that name files."""
 
 
 def config_of(session: Session) -> Config:
@@ -22,21 +26,36 @@ def config_of(session: Session) -> Config:
 
     The peer may name an installed configuration (as its configuration or as the parameter ``config``), or
     send one: a whole Gadgetron configuration, the ``<configuration>`` of one external node, or JSON text
-    with settings. Parameters override it. Without any of these, the defaults run.
+    with settings. Parameters override it, by the names of settings or by their ids in OpenRecon. Without any
+    of these, the defaults run.
 
     Raises
     ------
     ConfigError
-        Where there is no such configuration, or it is not one that the daemon can run.
+        Where there is no such configuration, it is not one that the daemon can run, or the peer names files.
     """
-    parameters = dict(session.parameters)
+    parameters = settings_of(_parsed(session.parameters))
     name = str(parameters.pop("config", "") or session.config_file)
-    if name:
+    if name and name != CONFIG_NAME:
         path = find_installed(name)
-        settings = _settings_of_xml(read_text(path).encode(), path.name)
+        settings = installed = _settings_of_xml(read_text(path).encode(), path.name)
     else:
-        settings = _settings_of_text(session.config_text.strip(b"\0 \r\n\t"))
-    return load_config(settings, _parsed(parameters))
+        settings, installed = _settings_of_text(session.config_text.strip(b"\0 \r\n\t")), {}
+    config = load_config(settings, parameters)
+    _refuse_files(config.options, load_config(installed).options)
+    if config.threads is None:
+        return config
+    return config.model_copy(update={"threads": min(config.threads, os.cpu_count() or 1)})
+
+
+def _refuse_files(options: Mapping[str, Any], installed: Mapping[str, Any]) -> None:
+    """Peers read and write no files of this machine; installed configurations may."""
+    for name in _FILES:
+        if options.get(name, "") != installed.get(name, ""):
+            raise ConfigError(
+                f"options.{name} names a file of the machine that runs the daemon: that is for an installed "
+                "configuration to say, or for `gadgetron-pisco replay`"
+            )
 
 
 def _settings_of_text(text: bytes) -> dict[str, Any]:
@@ -53,7 +72,7 @@ def _settings_of_json(text: bytes) -> dict[str, Any]:
     settings = found.get("parameters", found)
     if not isinstance(settings, dict):
         raise ConfigError(f"the configuration's parameters are {settings!r}, expected names and values")
-    return _parsed(settings)
+    return settings_of(_parsed(settings))
 
 
 def _settings_of_xml(text: bytes, name: str) -> dict[str, Any]:

@@ -6,27 +6,21 @@ import logging
 import os
 import signal
 import socket
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from gadgets.channels import Buffer, SocketChannel
+from gadgets.capture import Capture, CaptureSettings
 from gadgets.radial import images
 from gadgets.scan import ScanRecord, reported, run_stage
 from gadgets.serve import logs
+from gadgets.serve.desk import Desk, ToldChannel, tidy
 from gadgets.serve.line import Line
 from gadgets.serve.settings import config_of
 from gadgets.wire import Prefetch, Wire
-from python_recon.config import Config
 from python_recon.errors import StreamError
 from python_recon.methods.registry import validate
+from python_recon.scan_context import sharing_device
 
-_PULSE_S = 0.5
-"""How often the daemon hears how much was received."""
-_ORPHANED = 3
 _log = logging.getLogger(__name__)
 
 
@@ -38,7 +32,11 @@ class WorkerSettings:
     max_idle_s: float
     """Silence of the client before its configuration is known."""
     n_jobs: int | None
-    """Scans that compute at a time on this machine; None: as many as suit the device."""
+    """Scans whose fits run at a time on this machine; None: as many as suit the device."""
+    capture: CaptureSettings | None = None
+    """Where scans are kept; None: nowhere."""
+    scratch: str = ""
+    """The daemon's folder of temporary files; where the daemon is killed, nobody else removes it."""
 
 
 def work(sock: socket.socket, settings: WorkerSettings) -> None:
@@ -54,10 +52,12 @@ def work(sock: socket.socket, settings: WorkerSettings) -> None:
         line.send("ready", device=device, n_jobs=n_jobs)
         connection = line.receive_connection()
     except OSError:
-        return  # not needed any more
-    if connection is not None:
-        with connection:
-            _serve(connection, Desk(line), settings.max_idle_s)
+        connection = None
+    if connection is None:  # not needed any more
+        tidy(settings.scratch)
+        return
+    with connection:
+        _serve(connection, Desk(line, settings.scratch), settings)
 
 
 def warm_up() -> str:
@@ -87,144 +87,43 @@ def _share_cores(n_jobs: int) -> None:
     torch.set_num_threads(max(torch.get_num_threads() // n_jobs, 1))
 
 
-class Desk:
-    """The worker's end of the line: tells the daemon how the scan goes, and hears when it is its turn.
-
-    Ends the process when the daemon is gone.
-    """
-
-    def __init__(self, line: Line) -> None:
-        self._line = line
-        self._is_granted = threading.Event()
-        self._items: Prefetch | None = None
-        self._told: tuple[int, bool] = (0, False)
-        self._pulse_lock = threading.Lock()
-        self._tell("taken")
-        threading.Thread(target=self._listen, name="line", daemon=True).start()
-
-    def begin(self, measurement_id: str, config: Config, items: Prefetch) -> None:
-        """The client has said what it wants, and its data arrive from now on."""
-        self._items = items
-        self._tell(
-            "begun",
-            measurement=measurement_id,
-            max_recon_s=config.max_recon_seconds,
-            max_idle_s=config.max_idle_seconds,
-        )
-
-    @contextmanager
-    def turn(self, items: Prefetch, record: ScanRecord) -> Iterator[None]:
-        """The device, as soon as others leave it; raises what broke the client's stream off before."""
-        is_complete = False
-        self._tell("waiting")
-        try:
-            self._await_turn(items, record)
-            yield
-            is_complete = True
-        finally:
-            self._tell("left", is_complete=is_complete)
-
-    def _await_turn(self, items: Prefetch, record: ScanRecord) -> None:
-        started = time.monotonic()
-        while not self._is_granted.wait(_PULSE_S):
-            items.raise_failure()
-        record.waiting_s = time.monotonic() - started
-        self._tell("started")
-
-    @contextmanager
-    def message(self, message: int) -> Iterator[None]:
-        """A message with this id is being sent: until its end nobody else can speak to the client."""
-        self._tell("sending")
-        yield
-        self._tell("sent", message=message)
-
-    def conclude(self, record: ScanRecord) -> None:
-        """The scan has ended, the client was told."""
-        self._pulse()
-        self._tell(
-            "outcome", failure=record.failure, latency_s=record.latency_s, gpu_peak_bytes=_gpu_peak_bytes()
-        )
-
-    def _listen(self) -> None:
-        while True:
-            try:
-                message = self._line.receive(_PULSE_S)
-            except TimeoutError:
-                self._pulse()
-                continue
-            if message is None:
-                os._exit(_ORPHANED)
-            self._is_granted.set()
-
-    def _pulse(self) -> None:
-        if self._items is None:
-            return
-        with self._pulse_lock:
-            state = self._items.n_received, self._items.ended_at is not None
-            if state != self._told:
-                self._told = state
-                self._tell("received", n_readouts=state[0], is_all=state[1])
-
-    def _tell(self, event: str, **details: Any) -> None:
-        try:
-            self._line.send(event, **details)
-        except OSError:  # the daemon is gone
-            os._exit(_ORPHANED)
-
-
-class _ToldChannel(SocketChannel):
-    """A socket; the daemon is told when a message is under way."""
-
-    def __init__(self, sock: socket.socket, max_idle_seconds: float, desk: Desk) -> None:
-        super().__init__(sock, max_idle_seconds)
-        self._desk = desk
-        self._is_torn = False
-
-    def write(self, data: Buffer) -> None:
-        """Send all of a message, or never anything again."""
-        if self._is_torn:
-            raise StreamError("an earlier message was cut short, nothing can follow it")
-        self._is_torn = True
-        with self._desk.message(int.from_bytes(data[:2], "little")):
-            super().write(data)
-        self._is_torn = False
-
-
-def _serve(connection: socket.socket, desk: Desk, max_idle_s: float) -> None:
-    wire = Wire(_ToldChannel(connection, max_idle_s, desk))
+def _serve(connection: socket.socket, desk: Desk, settings: WorkerSettings) -> None:
+    wire = Wire(ToldChannel(connection, settings.max_idle_s, desk))
     record = ScanRecord()
-    with reported(wire, record) as items:
-        _reconstruct(wire, items, desk, record)
-    try:
-        wire.send_close()
-    except StreamError as error:
-        _log.info("the client did not wait for the end: %s", error)
+    with Capture(settings.capture) as capture:
+        with reported(wire, record) as items:
+            _reconstruct(wire, items, desk, record, capture)
+        try:
+            wire.send_close()
+        except StreamError as error:
+            _log.info("the client did not wait for the end: %s", error)
     desk.conclude(record)
 
 
-def _reconstruct(wire: Wire, items: Prefetch, desk: Desk, record: ScanRecord) -> None:
+def _reconstruct(wire: Wire, items: Prefetch, desk: Desk, record: ScanRecord, capture: Capture) -> None:
     try:
         session = wire.receive_session()
     except StreamError:
         items.give_up()
         raise
     record.measurement_id = _measurement_id(session.header)
-    logs.name_measurement(record.measurement_id)
+    logs.name_scan(record.measurement_id)
+    capture.attach(items, session.header)
     config = config_of(session)
     validate(config)
+    logs.name_scan(record.measurement_id, config.method)
+    capture.keep_config(config)
     wire.set_max_idle(config.max_idle_seconds)
     items.start()
     desk.begin(record.measurement_id, config, items)
-    with desk.turn(items, record):
-        run_stage(wire, items, session.header, config, images, record)
+    try:
+        with sharing_device(desk.turns):
+            run_stage(wire, items, session.header, config, images, record)
+    finally:
+        record.seconds["waiting"] = desk.turns.waited_s
+    desk.complete()
 
 
 def _measurement_id(header: Any) -> str:
     information = header.measurementInformation
     return (information.measurementID or "") if information is not None else ""
-
-
-def _gpu_peak_bytes() -> int:
-    import torch
-
-    return torch.cuda.max_memory_allocated() if torch.cuda.is_initialized() else 0

@@ -153,3 +153,12 @@ def test_headers_tell_what_was_done_to_the_samples(blob_scan):
         assert (head.number_of_samples, head.discard_pre, head.discard_post) == (91, 0, 0)
         assert head.center_sample == (95 - 48 - 3 if head.scan_counter % 2 else 48 - 2)
         assert head.trajectory_dimensions == 2
+
+
+def test_waveforms_are_handed_on(blob_scan):
+    """The next stage needs them, of whatever kind they are; those that come last, too."""
+    waveforms = [ismrmrd.Waveform.from_array(np.full((1, 3), n, np.uint32), waveform_id=n) for n in (0, 9, 2)]
+    items = [*blob_scan.items[:40], *waveforms[:2], *blob_scan.items[40:], waveforms[2]]
+    found = accumulated(blob_scan, items)
+    assert [item for item in found if isinstance(item, ismrmrd.Waveform)] == waveforms
+    assert found[-1] == waveforms[-1]

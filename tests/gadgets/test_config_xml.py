@@ -143,6 +143,10 @@ class TestFind:
         assert find_config("site_radial.xml") == self.folder / "site_radial.xml"
         assert find_config("site_radial") == self.folder / "site_radial.xml"
 
+    @pytest.mark.parametrize("name", ["pisco", "pisco.xml", "radial_pisco", "radial_pisco.xml"])
+    def test_ours_have_short_names(self, name):
+        assert find_installed(name).name == "radial_pisco.xml"
+
     def test_the_source_tree_comes_first(self):
         assert config_folders()[0].name == "configs_xml"
         assert config_folders()[-1] == self.folder

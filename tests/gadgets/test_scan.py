@@ -6,6 +6,8 @@ import logging
 import socket
 import struct
 import threading
+import time
+from importlib.metadata import version
 
 import ismrmrd
 import numpy as np
@@ -14,10 +16,13 @@ import pytest
 from gadgets.header import parse_header
 from gadgets.messages import ErrorText
 from gadgets.radial import images
-from gadgets.scan import serve_scan
+from gadgets.scan import ScanRecord, serve_scan
 from gadgets.wire import Wire
+from python_recon.config import Config
 from python_recon.errors import DataError
 
+PATIENCE_S = 60.0
+"""On a busy machine."""
 GRIDDING = b'<configuration><property name="method" value="gridding"/></configuration>'
 
 
@@ -53,7 +58,7 @@ def serve(scan, stage, configuration=GRIDDING, **settings):
     """What the host receives from a gadget that serves the scan in another thread."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        host, gadget = Wire.from_socket(ours, 10), Wire.from_socket(theirs, 10)
+        host, gadget = Wire.from_socket(ours, PATIENCE_S), Wire.from_socket(theirs, PATIENCE_S)
 
         def run():
             serve_scan(gadget, parse_header(scan.header_xml.encode()), configuration, stage, **settings)
@@ -65,7 +70,7 @@ def serve(scan, stage, configuration=GRIDDING, **settings):
             host.send(item)
         host.send_close()
         received = list(host)
-        thread.join(10)
+        thread.join(PATIENCE_S)
         assert not thread.is_alive()
     return received
 
@@ -75,6 +80,7 @@ def test_images_reach_the_client(blob_scan, caplog):
         (image,) = serve(blob_scan, one_image)
     assert image.data.shape == (1, 1, 2, 3)
     assert "measurement blob: 69 readouts received, 1 items sent" in caplog.text
+    assert f"gadgetron-pisco {version('gadgetron-pisco')}" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -94,6 +100,21 @@ def test_a_failure_reaches_the_client_once(blob_scan, stage, n_images, text):
     assert len(received) - len(errors) == n_images
     assert len(errors) == 1
     assert text in errors[0]
+
+
+def dawdling(stream, config):
+    for _ in stream:
+        time.sleep(0.02)
+    yield from ()
+
+
+def test_readouts_that_wait_are_bounded_and_the_client_is_told(blob_scan):
+    """A dozen of them fit into what is allowed; the host can send all of them nevertheless."""
+    blob_scan.items *= 10
+    received = serve(blob_scan, dawdling, GRIDDING, parameters={"max_host_gb": 1e-4})
+    assert len(received) == 1
+    assert isinstance(received[0], ErrorText)
+    assert "readouts came faster than they were worked on" in received[0]
 
 
 @pytest.mark.parametrize(
@@ -139,12 +160,29 @@ def test_silence_of_the_host_reaches_the_client(blob_scan):
     configuration = GRIDDING.replace(b"</c", b'<property name="max_idle_seconds" value="0.3"/></c')
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        host, gadget = Wire.from_socket(ours, 10), Wire.from_socket(theirs)
+        host, gadget = Wire.from_socket(ours, PATIENCE_S), Wire.from_socket(theirs)
         host.send(blob_scan.items[0])
         serve_scan(gadget, parse_header(blob_scan.header_xml.encode()), configuration, one_image)
         gadget.send_close()
         (error,) = host
     assert "silent for 0.3 s" in error
+
+
+def test_a_record_tells_what_made_the_images():
+    record, config = ScanRecord(), Config(method="grasp")
+
+    def add(method, series):
+        image = ismrmrd.Image.from_array(np.ones((2, 3), np.uint16), transpose=False)
+        image.meta = ismrmrd.Meta({"method": method})
+        image.image_series_index = series
+        record.add(image, config)
+
+    for method, series in (("gridding", 1), ("grasp", 2), ("gridding", 11), ("subspace", 12)):
+        add(method, series)
+    assert record.images == {("gridding", "gridding"): 2, ("grasp", "grasp"): 1, ("subspace", "grasp"): 1}
+    assert record.figures()["rung"] == "subspace in place of grasp"
+    record.seconds = {"sending": 2.0, "receiving": 1.0}
+    assert "4 items sent in 0.00 s (receiving 1.00 s, sending 2.00 s), method subspace in" in str(record)
 
 
 def test_a_host_that_dies_leaves_no_thread(blob_scan, caplog):

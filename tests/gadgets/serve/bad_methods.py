@@ -6,7 +6,9 @@ import time
 import torch
 
 from python_recon.config import Section
+from python_recon.methods import gridding
 from python_recon.methods.registry import Method, Reconstruction
+from python_recon.schedule import Steps
 
 
 def raising(kspace, maps, options, budget):
@@ -23,6 +25,19 @@ def never_ending(kspace, maps, options, budget):
         time.sleep(0.1)
 
 
+def never_converging(kspace, maps, options, budget):
+    """An honest iteration that has no end of its own."""
+    steps = Steps(budget, "for ever", 1 << 40)
+    count = 0
+    while not steps.is_last(count := count + 1):
+        time.sleep(0.01)
+    return gridding.run(kspace, maps, gridding.GriddingOptions(), budget)
+
+
+def greedy(kspace, maps, options, budget):
+    return Reconstruction(torch.empty((1 << 20, *kspace.matrix, 1 << 20), dtype=torch.complex64))
+
+
 def dying(kspace, maps, options, budget):
     os._exit(7)
 
@@ -30,4 +45,6 @@ def dying(kspace, maps, options, budget):
 RAISING = Method(raising, Section)
 GIVING_NAN = Method(giving_nan, Section)
 NEVER_ENDING = Method(never_ending, Section)
+NEVER_CONVERGING = Method(never_converging, Section)
+GREEDY = Method(greedy, Section)
 DYING = Method(dying, Section)

@@ -1,215 +1,14 @@
-"""A daemon in a process of its own, and clients that see everything it sends."""
+"""A daemon for many tests, and what they send to it."""
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import threading
-import time
-import urllib.error
-import urllib.request
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
+import ismrmrd
 import pytest
 
-from gadgets.messages import ErrorText
-from gadgets.wire import Wire
-from python_recon.errors import StreamError
-
-PATIENCE_S = 60.0
-"""For anything on a busy machine; nothing takes that long where all is well."""
-GRIDDING = """<configuration><property name="method" value="gridding"/>
-<property name="binning.spokes_per_frame" value="34"/></configuration>"""
-
-
-def wait_until(condition, what, seconds=PATIENCE_S):
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"in vain: {what}"
-        time.sleep(0.05)
-    return found
-
-
-def free_ports(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
-@dataclass
-class Outcome:
-    """What a client got, and when it was over."""
-
-    images: list = field(default_factory=list)
-    errors: list = field(default_factory=list)
-    is_closed: bool = False
-    """Whether a CLOSE came; else the stream broke off."""
-    break_off: str = ""
-
-    @property
-    def error(self):
-        """The one error."""
-        assert len(self.errors) == 1, self
-        assert self.is_closed
-        return str(self.errors[0])
-
-
-class Client:
-    """A client whose socket is at hand, too."""
-
-    def __init__(self, port, host="127.0.0.1"):
-        self.socket = socket.create_connection((host, port), PATIENCE_S)
-        self.wire = Wire.from_socket(self.socket, PATIENCE_S)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.socket.close()
-
-    def greet(self, scan, config=GRIDDING, name=None):
-        if name is not None:
-            self.wire.send_config_file(name)
-        elif config is not None:
-            self.wire.send_config_text(config)
-        self.wire.send_header(scan.header_xml)
-
-    def send(self, items):
-        for item in items:
-            self.wire.send(item)
-
-    def receive(self):
-        """All that comes until the end."""
-        outcome = Outcome()
-        try:
-            for item in self.wire:
-                (outcome.errors if isinstance(item, ErrorText) else outcome.images).append(item)
-            outcome.is_closed = True
-        except StreamError as error:
-            outcome.break_off = str(error)
-        return outcome
-
-    def converse(self, scan, config=GRIDDING, name=None):
-        """A whole scan; data are sent while images come."""
-
-        def feed():
-            with suppress(StreamError):
-                self.greet(scan, config, name)
-                self.send(scan.items)
-                self.wire.send_close()
-
-        feeder = threading.Thread(target=feed)
-        feeder.start()
-        outcome = self.receive()
-        feeder.join()
-        return outcome
-
-
-class DaemonProcess:
-    """``gadgetron-pisco serve`` and what can be seen of it."""
-
-    def __init__(self, folder, *options, **environment):
-        self.connect_port, self.port, self.health_port = free_ports(3)
-        self.log_path = folder / "serve.log"
-        ports = {"--connect-port": self.connect_port, "--port": self.port, "--health-port": self.health_port}
-        command = [Path(sys.executable).with_name("gadgetron-pisco"), "serve"]
-        command += [str(each) for pair in ports.items() for each in pair] + list(options)
-        with self.log_path.open("w") as log:
-            self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stderr=log, env={**os.environ, **environment}
-            )
-        self.page_when("/readyz", 200)
-        us = psutil.Process(self.process.pid)
-        self.n_threads, self.n_files = us.num_threads(), us.num_fds()
-
-    def serve(self, scan, config=GRIDDING, name=None, port=None, host="127.0.0.1"):
-        with Client(port or self.port, host) as client:
-            return client.converse(scan, config, name)
-
-    def connect(self):
-        return Client(self.port)
-
-    def page(self, path):
-        """Status and text; status 0 where nothing answers."""
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.health_port}{path}", timeout=10) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read().decode()
-        except OSError:
-            return 0, ""
-
-    def page_when(self, path, status):
-        def has_come():
-            assert self.process.poll() is None, self.log_path.read_text()
-            return self.page(path)[0] == status
-
-        wait_until(has_come, f"{path} was to say {status}")
-        return self.page(path)[1]
-
-    def metric(self, name):
-        lines = self.page("/metrics")[1].splitlines()
-        return sum(float(line.split()[-1]) for line in lines if line.split()[0] == name)
-
-    @property
-    def log(self):
-        return [json.loads(line) for line in self.log_path.read_text().splitlines()]
-
-    def lines(self, text, measurement=None):
-        return [
-            line
-            for line in self.log
-            if text in line["message"] and measurement in (None, line["measurement"])
-        ]
-
-    def worker_of(self, measurement):
-        """The process that serves a measurement, as soon as it does."""
-        (line, *_) = wait_until(lambda: self.lines("begun by", measurement), f"{measurement} was to begin")
-        return psutil.Process(int(line["message"].rsplit(" ", 1)[1]))
-
-    def workers(self):
-        us = psutil.Process(self.process.pid)
-        return [worker for child in us.children() for worker in child.children()]
-
-    def is_at_rest(self):
-        """No scan, no connection, one idle worker, not a thread or file more than in the beginning."""
-        us = psutil.Process(self.process.pid)
-        if us.num_threads() > self.n_threads or us.num_fds() > self.n_files:
-            return False
-        n_peers = sum(each.status == psutil.CONN_ESTABLISHED for each in us.net_connections("inet"))
-        n_scans = self.metric("gadgetron_pisco_scans_in_progress")
-        return n_scans == 0 and n_peers == 0 and len(self.workers()) == 1
-
-    def end(self, signal_number=signal.SIGTERM):
-        """The exit status; afterwards no process that it started is left."""
-        family = psutil.Process(self.process.pid).children(recursive=True)
-        self.process.send_signal(signal_number)
-        status = self.process.wait(PATIENCE_S)
-        _, left = psutil.wait_procs(family, PATIENCE_S)
-        assert not left
-        return status
-
-
-@contextmanager
-def daemon_process(folder, *options, **environment):
-    daemon = DaemonProcess(folder, *options, **environment)
-    try:
-        yield daemon
-    finally:
-        if daemon.process.poll() is None:
-            daemon.process.kill()
-            daemon.process.wait()
+from tests.serving import daemon_process, wait_until
 
 
 @pytest.fixture(scope="session")
@@ -220,11 +19,15 @@ def start_daemon():
 @pytest.fixture(scope="session")
 def method_folder(tmp_path_factory):
     """Methods that go wrong, as another package would bring them: on the path and in its entry points."""
-    folder = tmp_path_factory.mktemp("methods")
+    names = ("raising", "giving_nan", "never_ending", "never_converging", "greedy", "dying")
+    return _package(tmp_path_factory.mktemp("methods"), *names)
+
+
+def _package(folder, *names):
+    """The same as what pip leaves of a package with these methods."""
     metadata = folder / "bad_methods-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: bad-methods\nVersion: 1.0\n")
-    names = ("raising", "giving_nan", "never_ending", "dying")
     points = "".join(f"{name} = bad_methods:{name.upper()}\n" for name in names)
     (metadata / "entry_points.txt").write_text(f"[python_recon.methods]\n{points}")
     shutil.copy(Path(__file__).with_name("bad_methods.py"), folder)
@@ -233,9 +36,13 @@ def method_folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def shared_daemon(start_daemon, method_folder, tmp_path_factory):
-    """One daemon for many tests; it computes one scan at a time and has little patience."""
+    """One daemon for many tests; it computes one scan at a time and has little patience.
+
+    A package that is not installed lies about in its working folder.
+    """
     folder = tmp_path_factory.mktemp("daemon")
-    options = ("--jobs", "1", "--max-idle", "3", "--grace", "2")
+    _package(folder, "lying_about")
+    options = ("--jobs", "1", "--max-idle", "2.5", "--grace", "2", "--allow", "127.0.0.1", "--allow", "::1")
     with start_daemon(folder, *options, PYTHONPATH=str(method_folder)) as daemon:
         yield daemon
         assert daemon.end() == 0
@@ -256,12 +63,19 @@ def daemon(shared_daemon, new_scan):
 def new_scan(new_blob_scan):
     """Makes scans of two frames with a measurement id of their own."""
 
-    def make(measurement="blob"):
+    def make(measurement="blob", slices=(0,)):
         scan = new_blob_scan()
         scan.header_xml = scan.header_xml.replace(">blob<", f">{measurement}<")
+        scan.items[1:] = [_of_slice(item, number) for number in slices for item in scan.items[1:]]
         return scan
 
     return make
+
+
+def _of_slice(item, number):
+    other = ismrmrd.Acquisition(item.getHead(), item.data.copy(), item.traj)
+    other.idx.slice = number
+    return other
 
 
 @pytest.fixture(scope="session")

@@ -64,19 +64,33 @@ def test_a_client_that_is_killed(daemon, new_scan, patiently):
 
 def test_a_client_that_waits_in_the_queue_and_leaves(daemon, new_scan, patiently):
     """Its worker does not wait for the device any more."""
-    first, second = new_scan("patient"), new_scan("impatient")
+    first, second = new_scan("patient"), new_scan("impatient", slices=(0, 1))
     with daemon.connect() as one:
-        one.greet(first)
-        one.send(first.items[:2])
-        daemon.worker_of("patient")
+        one.greet(first, METHOD.format("never_converging", "none").replace('"1"', '"3"'))
+        one.send(first.items)
+        one.wire.send_close()
+        patiently(lambda: daemon.lines("readouts, 1 of them noise", "patient"), "the first was to compute")
         with daemon.connect() as other:
-            other.greet(second)
-            other.send(second.items[:20])
+            other.greet(second, METHOD.format("cg_sense", "none"))
+            other.send(second.items[:-20])
             patiently(lambda: daemon.lines("waits for the device", "impatient"), "the other was to wait")
         patiently(lambda: daemon.lines("failed: StreamError", "impatient"), "the other was to be over")
-        one.send(first.items[2:])
-        one.wire.send_close()
+        assert not daemon.lines("readouts received", "patient")
         assert len(one.receive().images) == 2
+
+
+def test_a_slow_reader_has_its_images(daemon, new_scan):
+    """It takes a little at a time, of more than the sockets hold."""
+    scan = new_scan()
+    config = '{"method": "gridding", "matrix": 320, "output.dtype": "complex64", "max_idle_seconds": 2,'
+    config += '"binning.spokes_per_frame": 8, "field_of_view_scale": 1}'
+    with daemon.connect() as client:
+        client.greet(scan, config)
+        client.send(scan.items)
+        client.wire.send_close()
+        outcome = client.receive(pause_s=0.1)
+    assert outcome.is_closed
+    assert len(outcome.images) == 9
 
 
 def test_a_slow_sender_has_its_images(daemon, new_scan):
@@ -113,7 +127,7 @@ def test_half_a_header(daemon, new_scan, n_bytes):
     text = new_scan().header_xml.encode()
     with daemon.connect() as client:
         client.socket.sendall((struct.pack("<HI", HEADER, len(text)) + text)[:n_bytes])
-        assert "silent for 3 s" in client.receive().error
+        assert "silent for 2.5 s" in client.receive().error
 
 
 def test_silence_within_a_scan(daemon, new_scan):
@@ -137,10 +151,11 @@ def test_a_client_that_says_nothing(daemon):
     [
         (struct.pack("<H", 999), "message id 999"),
         (struct.pack("<HI", 2, 20) + b"<configuration/>    ", "message id 2"),
+        (struct.pack("<H", 1) + b"radial_preview".ljust(1024, b"\0"), "message id 1"),
         (struct.pack("<HI", 5, 0xFFFFFFFF), "claims 4294967295 bytes"),
         (b"GET / HTTP/1.1\r\nHost: scanner\r\n\r\n" * 4000, "message id"),
     ],
-    ids=["unknown id", "config", "4 GB", "garbage"],
+    ids=["unknown id", "config", "config name", "4 GB", "garbage"],
 )
 def test_rubbish_within_a_scan(daemon, new_scan, rubbish, text):
     scan = new_scan()
@@ -157,8 +172,9 @@ def test_rubbish_within_a_scan(daemon, new_scan, rubbish, text):
         (np.random.default_rng(5).bytes(100_000), "a header (3) was expected"),
         (struct.pack("<HI", 3, 0xFFFFFFFF), "claims 4294967295 bytes"),
         (struct.pack("<HI", 3, 9) + b"<nothing>", "not valid XML"),
+        (2 * (struct.pack("<HI", 2, 16) + b"<configuration/>"), "a header (3) was expected"),
     ],
-    ids=["garbage", "4 GB", "no XML"],
+    ids=["garbage", "4 GB", "no XML", "two configs"],
 )
 def test_rubbish_in_front_of_a_scan(daemon, rubbish, text):
     with daemon.connect() as client:
@@ -174,6 +190,17 @@ def test_a_readout_of_impossible_size(daemon, new_scan):
         client.greet(scan)
         client.socket.sendall(struct.pack("<H", ACQUISITION) + bytes(head))
         assert "claims 60000 channels" in client.receive().error
+
+
+def test_compressed_readouts(daemon, new_scan):
+    scan = new_scan()
+    head = scan.items[5].getHead()
+    head.flags |= 1 << (ismrmrd.ACQ_COMPRESSION1 - 1)
+    with daemon.connect() as client:
+        client.greet(scan)
+        client.send(scan.items[:5])
+        client.socket.sendall(struct.pack("<H", ACQUISITION) + bytes(head) + bytes(500))
+        assert "switch off compression" in client.receive().error
 
 
 def test_a_trajectory_of_the_wrong_size(daemon, new_scan):
@@ -218,20 +245,36 @@ def test_a_method_that_ends_its_process(daemon, new_scan):
     assert "ended with status 7" in daemon.serve(scan, METHOD.format("dying", "none")).error
 
 
-@pytest.mark.parametrize("method", ["raising", "giving_nan"])
+@pytest.mark.parametrize("method", ["raising", "giving_nan", "greedy"])
 def test_a_method_that_fails_is_replaced(daemon, new_scan, method):
-    outcome = daemon.serve(new_scan(), METHOD.format(method, "none"))
+    """By the next rung, which comment, log and metrics name."""
+    counter = f'gadgetron_pisco_images_total{{method="subspace",asked="{method}"}}'
+    outcome = daemon.serve(new_scan(f"by {method}"), METHOD.format(method, "none").replace('"1"', '"30"'))
     assert not outcome.errors
     assert outcome.is_closed
     assert len(outcome.images) == 2
     assert f"{method} failed" in outcome.images[0].meta["ImageComments"]
+    (summary,) = daemon.lines("readouts received", f"by {method}")
+    assert summary["scan"]["rung"] == f"subspace in place of {method}"
+    assert daemon.metric(counter) == 2
+
+
+def test_a_fit_that_never_converges(daemon, new_scan):
+    """It has its time, and then gives what it has."""
+    outcome = daemon.serve(new_scan("endless"), METHOD.format("never_converging", "gridding"))
+    assert not outcome.errors
+    assert outcome.is_closed
+    assert [image.meta["method"] for image in outcome.images] == ["gridding"] * 2 + ["never_converging"] * 2
+    (summary,) = daemon.lines("readouts received", "endless")
+    seconds = summary["scan"]["seconds"]
+    assert sum(seconds[stage] for stage in ("preparation", "coil maps", "method")) > 0.9
 
 
 def test_a_method_that_ignores_its_deadline(daemon, new_scan):
     """The previews that came before are kept."""
     failures = daemon.metric('gadgetron_pisco_failures_total{kind="deadline"}')
     outcome = daemon.serve(new_scan(), METHOD.format("never_ending", "gridding"))
-    assert "made no progress for 3 s" in outcome.error
+    assert "may take max_recon_seconds (1) and 2 s of grace" in outcome.error
     assert len(outcome.images) == 2
     assert daemon.metric('gadgetron_pisco_failures_total{kind="deadline"}') == failures + 1
 

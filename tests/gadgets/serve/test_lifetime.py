@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import psutil
@@ -16,7 +17,7 @@ import pytest
 def begun(start_daemon, new_scan, tmp_path):
     """A daemon, and a client whose scan is half sent."""
     scan = new_scan("half")
-    with start_daemon(tmp_path) as daemon, daemon.connect() as client:
+    with start_daemon(tmp_path, "--max-scans", "1") as daemon, daemon.connect() as client:
         client.greet(scan)
         client.send(scan.items[:40])
         daemon.worker_of("half")
@@ -24,13 +25,18 @@ def begun(start_daemon, new_scan, tmp_path):
 
 
 def test_termination_lets_scans_finish(begun, patiently):
-    """Also where it reaches all processes, as from supervisors that signal a whole group."""
+    """Also where it reaches all processes, as from supervisors that signal a whole group.
+
+    Before that, a scan too many is refused.
+    """
     daemon, client, scan = begun
+    assert "1 scans are in progress" in daemon.serve(scan).error
     family = psutil.Process(daemon.process.pid).children(recursive=True)
     daemon.process.send_signal(signal.SIGTERM)
     for process in family:
         process.terminate()
     assert "draining" in daemon.page_when("/readyz", 503)
+    assert daemon.lines(f"gadgetron-pisco {version('gadgetron-pisco')}")
     patiently(lambda: daemon.lines("no longer accepting"), "the doors were to close")
     with pytest.raises(ConnectionRefusedError):
         daemon.connect()
@@ -56,23 +62,6 @@ def test_a_daemon_that_is_killed_leaves_nothing(begun):
     daemon, client, _ = begun
     assert daemon.end(signal.SIGKILL) == -signal.SIGKILL
     assert client.receive().break_off
-
-
-def test_a_scan_too_many_is_refused(start_daemon, new_scan, tmp_path):
-    with start_daemon(tmp_path, "--max-scans", "1") as daemon, daemon.connect() as client:
-        scan = new_scan("only")
-        client.greet(scan)
-        client.send(scan.items[:1])
-        daemon.worker_of("only")
-        assert "1 scans are in progress" in daemon.serve(new_scan("many")).error
-
-
-def test_peers_that_are_not_on_the_list(start_daemon, new_scan, tmp_path):
-    with start_daemon(tmp_path, "--host", "127.0.0.1", "--allow", "10.0.0.0/8") as daemon:
-        outcome = daemon.serve(new_scan())
-        assert not outcome.images
-        assert outcome.break_off
-        assert daemon.lines("not on the list")
 
 
 @pytest.mark.parametrize(

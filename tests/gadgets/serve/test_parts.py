@@ -12,10 +12,11 @@ import pytest
 from gadgets.serve.device_queue import DeviceQueue
 from gadgets.serve.doors import Doors, is_allowed, parse_networks
 from gadgets.serve.line import Line
-from gadgets.serve.logs import JsonFormatter, printable
+from gadgets.serve.logs import JsonFormatter, LogSettings, WorkFilter, handler_for, printable
 from gadgets.serve.metrics import Metrics
 from gadgets.serve.progress import Phase, Progress
 from python_recon.errors import ConfigError
+from python_recon.scan_context import working_on
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ class TestDeviceQueue:
     def queue(self, n_jobs, names):
         queue, granted = DeviceQueue(n_jobs), []
         for name in names:
-            queue.enter(name, name, lambda name=name: granted.append(name))
+            queue.enter(name, {"measurement": name}, lambda name=name: granted.append(name))
         return queue, granted
 
     def test_first_come_first_served(self):
@@ -105,6 +106,17 @@ class TestMetrics:
         assert "gadgetron_pisco_readouts_total 7" in lines
         assert 'gadgetron_pisco_failures_total{kind="deadline"} 2' in lines
         assert lines[-3:] == ["# HELP depth Those that wait.", "# TYPE depth gauge", "depth 3"]
+
+    def test_every_rung_and_stage(self):
+        metrics = Metrics()
+        metrics.add_images("subspace", "pisco", 5)
+        metrics.add_images("subspace", "pisco", 2)
+        metrics.add_images('a"b\n', "pisco", 1)
+        metrics.add_seconds("method", 1.5)
+        lines = metrics.text({}).splitlines()
+        assert 'gadgetron_pisco_images_total{method="subspace",asked="pisco"} 7' in lines
+        assert 'gadgetron_pisco_images_total{method="a\\"b\\n",asked="pisco"} 1' in lines
+        assert 'gadgetron_pisco_stage_seconds_total{stage="method"} 1.5' in lines
 
     def test_histogram_is_cumulative(self):
         metrics = Metrics()
@@ -183,12 +195,48 @@ class TestProgress:
     def test_silence_that_is_borne(self, changes, allowed_s):
         assert Progress(max_recon_s=100, max_idle_s=7, **changes).allowed_s(2) == allowed_s
 
+    def test_a_turn_ends_however_much_is_told(self):
+        progress = Progress(phase=Phase.WAITING, max_recon_s=5, max_idle_s=100)
+        progress.grant(2)
+        assert progress.phase is Phase.RUNNING
+        assert 6 < progress.allowed_s(2) <= 7
+        progress.leave()
+        assert progress.allowed_s(2) == 107
+
 
 class TestLogs:
+    def record(self, **extra):
+        record = logging.LogRecord("gadgets", logging.INFO, "", 0, "text", (), None)
+        vars(record).update(extra)
+        return record
+
+    def test_lines_name_the_work_that_they_are_about(self):
+        """What the line says itself comes before the present work, and that before the scan."""
+        work = WorkFilter()
+        work.scan = {"measurement": "m1", "method": "grasp"}
+        with working_on(slice="slice 2"), working_on(method="subspace"):
+            inner, said = self.record(), self.record(method="nik", measurement="m2")
+            work.filter(inner)
+            work.filter(said)
+        outer = self.record()
+        work.filter(outer)
+        lines = [(line.measurement, line.slice, line.method) for line in (inner, said, outer)]
+        assert lines == [("m1", "slice 2", "subspace"), ("m2", "slice 2", "nik"), ("m1", "-", "grasp")]
+
+    def test_a_terminal_gets_text(self):
+        record = self.record()
+        WorkFilter().filter(record)
+        handler = handler_for(LogSettings(is_json=False))
+        assert handler.format(record).endswith("INFO [-, -, -] gadgets: text")
+        handler = handler_for(LogSettings(is_json=True))
+        assert json.loads(handler.format(record))["message"] == "text"
+
     def test_json(self):
         record = logging.LogRecord("gadgets", logging.WARNING, "", 0, "it is %s\nhere", ("cold",), None)
         record.measurement = "m1"
+        record.scan = {"readouts": 3}
         entry = json.loads(JsonFormatter().format(record))
+        assert entry["scan"] == {"readouts": 3}
         assert entry["message"] == "it is cold\nhere"
         assert (entry["level"], entry["measurement"], entry["logger"]) == ("WARNING", "m1", "gadgets")
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import struct
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gadgets.messages import Text
+from tests.serving import soak
 
+FIT = """<configuration><property name="method" value="{}"/>
+<property name="max_recon_seconds" value="{}"/></configuration>"""
 PARAMETERS = {"method": "gridding", "binning.spokes_per_frame": "17"}
 
 
@@ -130,30 +135,74 @@ def test_health_and_metrics(daemon, new_scan, patiently):
 
 
 def test_scans_wait_for_the_device_and_keep_their_data(daemon, new_scan, patiently):
-    """While the first scan has the device, the second is received whole; its images come afterwards."""
+    """While one scan computes, the other is received whole and shows its previews; its fit follows."""
     first, second = new_scan("first"), new_scan("second")
-    with daemon.connect() as one, daemon.connect() as other:
-        one.greet(first)
-        one.send(first.items[:40])
-        patiently(lambda: daemon.metric("gadgetron_pisco_frames_total") > 0, "the first was to run")
-        daemon.worker_of("first")
-        readouts = daemon.metric("gadgetron_pisco_readouts_total")
-        other.greet(second)
+    with ExitStack() as stack:
+        one = stack.enter_context(daemon.connect())
+        one.greet(first, FIT.format("never_converging", 2))
+        one.send(first.items)
+        one.wire.send_close()
+        patiently(lambda: daemon.lines("readouts, 1 of them noise", "first"), "the first was to compute")
+        other = stack.enter_context(daemon.connect())
+        other.greet(second, FIT.format("cg_sense", 60))
         other.send(second.items)
         other.wire.send_close()
-        patiently(lambda: daemon.metric("gadgetron_pisco_readouts_total") >= readouts + 69, "all readouts")
+        patiently(
+            lambda: daemon.lines("waits for the device, position 1", "second"), "the second was to wait"
+        )
         assert daemon.metric("gadgetron_pisco_queue_depth") == 1
-        assert daemon.lines("waits for the device, position 1", "second")
-        one.send(first.items[40:])
-        one.wire.send_close()
-        assert peaks(one.receive()) == [first.peak] * 2
-        assert peaks(other.receive()) == [second.peak] * 2
+        assert peaks(other.receive()) == [second.peak] * 4
+        assert peaks(one.receive()) == [first.peak] * 4
+    (line,) = daemon.lines("waits for the device", "second")
+    assert (line["slice"], line["method"]) == ("slice 0", "cg_sense")
+    (summary,) = daemon.lines("readouts received", "second")
+    assert summary["scan"]["seconds"]["waiting"] > 0.5
 
 
-def test_ten_scans_at_once(daemon, new_scan):
-    from concurrent.futures import ThreadPoolExecutor
+def test_a_slow_acquisition_does_not_keep_the_device(daemon, new_scan):
+    """Scans have it only while they compute; a slice whose data are complete is fitted meanwhile."""
+    slow, quick = new_scan("slow", slices=(0, 1)), new_scan("quick")
+    with daemon.connect() as client:
+        client.greet(slow, FIT.format("cg_sense", 60))
+        client.send(slow.items[:110])
+        outcome = daemon.serve(quick, FIT.format("cg_sense", 60))
+        assert peaks(outcome) == [quick.peak] * 4
+        assert not daemon.lines("readouts received", "slow")
+        client.send(slow.items[110:])
+        client.wire.send_close()
+        outcome = client.receive()
+    assert peaks(outcome) == [slow.peak] * 8
+    assert sorted(image.slice for image in outcome.images) == [0] * 4 + [1] * 4
 
-    scans = [new_scan(f"number {number}") for number in range(10)]
-    with ThreadPoolExecutor(10) as threads:
-        outcomes = list(threads.map(daemon.serve, scans))
-    assert [peaks(outcome) for outcome in outcomes] == [[scan.peak] * 2 for scan in scans]
+
+def test_a_line_of_the_log_names_slice_and_method(daemon, new_scan):
+    outcome = daemon.serve(new_scan("lines", slices=(0, 3)), FIT.format("raising", 60))
+    assert len(outcome.images) == 8
+    lines = [line for line in daemon.log if line["measurement"] == "lines"]
+    (failure,) = [
+        line for line in lines if "raising on cpu failed" in line["message"] and "3" in line["slice"]
+    ]
+    assert failure["method"] == "raising"
+    (summary,) = daemon.lines("readouts received", "lines")
+    assert summary["method"] == "raising"
+    figures = summary["scan"]
+    assert (figures["readouts"], figures["frames"], figures["failure"]) == (137, 8, "")
+    assert figures["rung"] == "subspace in place of raising"
+    assert figures["peak_memory_mib"] > 10
+    stages = {"receiving", "waiting", "previews", "preparation", "coil maps", "method", "sending"}
+    assert set(figures["seconds"]) == stages
+    assert daemon.metric('gadgetron_pisco_stage_seconds_total{stage="method"}') > 0
+
+
+def test_memory_does_not_grow(daemon, new_scan):
+    """The benchmark ``soak`` has 500 scans."""
+    early, late = soak(daemon, [new_scan("soak"), new_scan("soak", slices=(0, 1))], 3, 15)
+    assert late < 1.05 * early
+
+
+def test_twenty_scans_at_once(daemon, new_scan):
+    scans = [new_scan(f"number {number}") for number in range(20)]
+    with ThreadPoolExecutor(20) as threads:
+        outcomes = list(threads.map(lambda scan: daemon.serve(scan, FIT.format("cg_sense", 60)), scans))
+    assert [peaks(outcome) for outcome in outcomes] == [[scan.peak] * 4 for scan in scans]
+    assert daemon.lines("waits for the device, position 2")

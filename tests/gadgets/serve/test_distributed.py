@@ -1,0 +1,56 @@
+"""Gadgetron's ``<distributed>``: each slice comes over a connection of its own, all at the same time."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from defusedxml.ElementTree import parse, tostring
+
+CONFIG = Path(__file__).parents[3] / "configs_xml" / "radial_grasp_distributed_connect.xml"
+N_SLICES = 4
+
+
+def inner_configuration():
+    """What the external node of the distributed stream is given."""
+    node = parse(CONFIG).getroot().find("stream/distributed/stream/external/configuration")
+    return tostring(node, encoding="unicode")
+
+
+def slices_of(scan):
+    """The readouts as the distributor sorts them: noise goes with slice 0."""
+    sorted_items = defaultdict(list)
+    for item in scan.items:
+        sorted_items[item.idx.slice].append(item)
+    return sorted_items
+
+
+def test_slices_come_back_as_those_they_are(daemon, new_scan):
+    """Slice, series and geometry are those of one connection for all, and so is the scale of the pixels."""
+    scan = new_scan("distributed", slices=range(N_SLICES))
+    for item in scan.items[1:]:
+        item.position = (0.0, 0.0, 10.0 * item.idx.slice)
+        item.data[:] *= 1 + item.idx.slice
+    parts = []
+    for _, items in sorted(slices_of(scan).items()):
+        part = new_scan("distributed")
+        part.items = items
+        parts.append(part)
+
+    def serve(part):
+        return daemon.serve(part, inner_configuration(), port=daemon.connect_port)
+
+    with ThreadPoolExecutor(N_SLICES) as threads:
+        outcomes = list(threads.map(serve, parts))
+    peaks = []
+    for number, outcome in enumerate(outcomes):
+        assert not outcome.errors
+        assert outcome.is_closed
+        assert [image.image_series_index for image in outcome.images] == [1, 1, 2, 2]
+        assert {image.slice for image in outcome.images} == {number}
+        assert {tuple(image.position) for image in outcome.images} == {(0.0, 0.0, 10.0 * number)}
+        assert {image.measurement_uid for image in outcome.images} == {1234}
+        peaks.append(outcome.images[-1].data.max())
+    np.testing.assert_allclose(np.array(peaks) / peaks[0], 1 + np.arange(N_SLICES), rtol=0.1)

@@ -1,0 +1,95 @@
+"""A worker's turns at the device."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from gadgets.serve.turns import Turns
+from python_recon.errors import DeadlineError, StreamError
+from python_recon.schedule import Budget
+
+
+class Daemon:
+    """Grants every turn at once, or when it is told to."""
+
+    def __init__(self, at_once=True, max_s=60.0, check=lambda: None):
+        self.told, self.at_once = [], at_once
+        self.turns = Turns(self.hear, check, max_s)
+
+    def hear(self, event, **details):
+        self.told.append(event)
+        if event == "waiting" and self.at_once:  # from another thread, as the real one
+            threading.Thread(target=self.turns.grant, args=(details["turn"],)).start()
+
+
+def test_threads_of_one_scan_share_a_turn():
+    daemon = Daemon()
+    inside = threading.Event()
+
+    def fit():
+        with daemon.turns(Budget()):
+            inside.set()
+
+    with daemon.turns(Budget()):
+        thread = threading.Thread(target=fit)
+        thread.start()
+        assert inside.wait(20)
+        thread.join()
+        assert daemon.told == ["waiting", "started"]
+    assert daemon.told == ["waiting", "started", "left"]
+
+
+def test_the_next_fit_waits_for_a_turn_of_its_own():
+    daemon = Daemon()
+    for _ in range(2):
+        with daemon.turns(Budget()):
+            pass
+    assert daemon.told == ["waiting", "started", "left"] * 2
+
+
+def test_a_fit_that_is_given_up_does_not_wait():
+    daemon, budget = Daemon(at_once=False), Budget()
+    budget.cancel()
+    with pytest.raises(DeadlineError, match="given up"), daemon.turns(budget):
+        pass
+    assert daemon.told == ["waiting", "left"]
+
+
+def test_a_scan_without_its_client_does_not_wait():
+    def check():
+        raise StreamError("the peer went away")
+
+    daemon = Daemon(at_once=False, check=check)
+    with pytest.raises(StreamError), daemon.turns(Budget()):
+        pass
+    assert daemon.told == ["waiting", "left"]
+
+
+def test_a_grant_that_comes_too_late_is_not_that_of_the_next_turn():
+    daemon, budget = Daemon(at_once=False), Budget()
+    budget.cancel()
+    with pytest.raises(DeadlineError), daemon.turns(budget):
+        pass
+    daemon.turns.grant(1)
+    with pytest.raises(DeadlineError), daemon.turns(budget):
+        pass
+    assert "started" not in daemon.told
+
+
+def test_a_turn_is_as_long_as_a_fit_may_take():
+    daemon, budget = Daemon(max_s=0.05), Budget()
+    with daemon.turns(budget):
+        deadline = time.monotonic() + 20
+        while not budget.is_spent:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+def test_waiting_is_measured():
+    daemon = Daemon(at_once=False)
+    threading.Timer(0.2, daemon.turns.grant, args=(1,)).start()
+    with daemon.turns(Budget()):
+        assert 0.1 < daemon.turns.waited_s < 20
