@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import logging
 import os
 from collections import Counter
@@ -18,10 +19,16 @@ import ismrmrd
 import numpy as np
 
 from gadgets.header import header_text, parse_header
+from gadgets.wire import Session
 from python_recon.config import nearest
 from python_recon.errors import ConfigError, DataError, ProtocolError
 
 _log = logging.getLogger(__name__)
+GROUP = "dataset"
+CONFIG = "config"
+"""Text of the configuration that a captured scan was reconstructed with."""
+WAVEFORM_PLACES = "waveform_places"
+"""For each waveform of a captured scan, how many readouts had come before it."""
 _BLOCK = 64
 """Readouts read at a time."""
 _HEADER_BYTES = ctypes.sizeof(ismrmrd.AcquisitionHeader)
@@ -36,7 +43,7 @@ class ScanFile:
         When the file is missing, no HDF5, truncated, no ISMRMRD, or holds no readouts.
     """
 
-    def __init__(self, path: Path, group: str = "dataset") -> None:
+    def __init__(self, path: Path, group: str = GROUP) -> None:
         self.path = path
         self.skipped: list[str] = []
         """What was left out while reading, one line each."""
@@ -63,6 +70,11 @@ class ScanFile:
         return header_text(self.header)
 
     @property
+    def session(self) -> Session:
+        """What stands in front of the items: the header and, of a captured scan, the configuration."""
+        return Session(self.header, _text(self._group[CONFIG]) if CONFIG in self._group else b"")
+
+    @property
     def n_items(self) -> int:
         return self.n_acquisitions + self.n_waveforms
 
@@ -82,7 +94,21 @@ class ScanFile:
         """Nothing to be done: reading a file never waits."""
 
     def items(self) -> Iterator[ismrmrd.Acquisition | ismrmrd.Waveform]:
-        """Readouts in the order of the file; waveforms come between them by their time stamps."""
+        """Readouts in order; waveforms where they came, if the file tells, else by time stamps."""
+        is_known = WAVEFORM_PLACES in self._group
+        yield from self._as_they_came() if is_known else self._by_time()
+        if self.skipped:
+            _log.warning("%s (%d in all)", self.skipped[0], len(self.skipped))
+
+    def _as_they_came(self) -> Iterator[ismrmrd.Acquisition | ismrmrd.Waveform]:
+        acquisitions, n_before = self.acquisitions(), 0
+        for place, waveform in zip(self._group[WAVEFORM_PLACES][:].tolist(), self._waveforms(), strict=True):
+            yield from itertools.islice(acquisitions, place - n_before)
+            n_before = place
+            yield waveform
+        yield from acquisitions
+
+    def _by_time(self) -> Iterator[ismrmrd.Acquisition | ismrmrd.Waveform]:
         waveforms = self._waveforms()
         waveform = next(waveforms, None)
         for acquisition in self.acquisitions():
@@ -93,8 +119,6 @@ class ScanFile:
         if waveform is not None:
             yield waveform
             yield from waveforms
-        if self.skipped:
-            _log.warning("%s (%d in all)", self.skipped[0], len(self.skipped))
 
     def acquisitions(self) -> Iterator[ismrmrd.Acquisition]:
         """Readouts; those that contradict their own header are left out and noted in ``skipped``."""
@@ -233,11 +257,15 @@ def _group(file: h5py.File, name: str, path: Path) -> h5py.Group:
 def _header(group: h5py.Group, path: Path) -> ismrmrd.xsd.ismrmrdHeader:
     if "xml" not in group or group["xml"].size == 0:
         raise DataError(f"{path} is not an ISMRMRD file: group {group.name} has no XML header")
-    text = group["xml"][()] if group["xml"].shape == () else group["xml"][0]
     try:
-        return parse_header(text.encode() if isinstance(text, str) else bytes(text))
+        return parse_header(_text(group["xml"]))
     except ProtocolError as error:
         raise DataError(f"{path} has an unreadable header: {error}") from error
+
+
+def _text(dataset: h5py.Dataset) -> bytes:
+    text = dataset[()] if dataset.shape == () else dataset[0]
+    return text.encode() if isinstance(text, str) else bytes(text)
 
 
 def _fault(row: np.void) -> str | None:

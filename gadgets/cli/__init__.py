@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import logging
-from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from gadgets.cli import comparing, configuration, files, installation, rendering, replaying, serving
+from gadgets.cli import (
+    comparing,
+    configuration,
+    converting,
+    files,
+    installation,
+    openrecon,
+    rendering,
+    replaying,
+    serving,
+)
 from gadgets.cli.console import ConsoleHandler, errors, output
+from gadgets.version import plugin_version
 from python_recon.errors import ReconError
 
 
@@ -40,6 +50,7 @@ for _command in (
     replaying.replay,
     rendering.render,
     files.info,
+    converting.convert,
     comparing.compare,
     serving.serve,
     installation.methods,
@@ -47,11 +58,12 @@ for _command in (
 ):
     app.command()(_command)
 app.add_typer(configuration.app, name="config")
+app.add_typer(openrecon.app, name="openrecon")
 
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        output.print(f"gadgetron-pisco {version('gadgetron-pisco')}", highlight=False)
+        output.print(f"gadgetron-pisco {plugin_version()}", highlight=False)
         raise typer.Exit
 
 

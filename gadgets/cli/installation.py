@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
 import typer
 from rich.table import Table
 
 from gadgets.cli.console import output
 from python_recon.config import load_preset, preset_names
+
+if TYPE_CHECKING:
+    from gadgets.doctor import Finding
 
 
 def methods() -> None:
@@ -18,12 +24,18 @@ def methods() -> None:
     output.print(table)
 
 
-def doctor() -> None:
+def doctor(
+    reconstruct: Annotated[
+        bool, typer.Option("--reconstruct", help="Simulate a small scan and reconstruct it, on the CPU.")
+    ] = False,
+    daemon: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Ask the daemon with this health port whether it takes scans."),
+    ] = None,
+) -> None:
     """Examine the installation: what is there, what is missing and the cure."""
-    from gadgets.doctor import examine
-
     ends_well = True
-    for finding in examine():
+    for finding in _findings(reconstruct, daemon):
         mark, style = (
             ("ok", "green") if finding.is_ok else ("missing", "red" if finding.is_essential else "yellow")
         )
@@ -34,3 +46,14 @@ def doctor() -> None:
             ends_well = ends_well and not finding.is_essential
     if not ends_well:
         raise typer.Exit(1)
+
+
+def _findings(reconstruct: bool, daemon_port: int | None) -> Iterator[Finding]:
+    from gadgets import self_test
+    from gadgets.doctor import examine
+
+    yield from examine()
+    if reconstruct:
+        yield self_test.reconstruction()
+    if daemon_port is not None:
+        yield self_test.daemon(daemon_port)

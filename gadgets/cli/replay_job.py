@@ -6,22 +6,27 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import ismrmrd
+from ismrmrd.xsd import ismrmrdHeader
 
 from gadgets.cli.console import errors, progress
+from gadgets.cli.views import Facts, Views
 from gadgets.client import Server, open_server
+from gadgets.coil_maps import CoilMapSieve
 from gadgets.config_xml import StreamConfig
 from gadgets.host import open_chain
+from gadgets.many.slices import SliceFile
 from gadgets.mrd_file import ImageFile, ScanFile
 from gadgets.pump import Peer, Timeouts
 from gadgets.replay import Outcome, PipeSource, Source, collected_warnings, replay
 from gadgets.route import Choice, effective_settings, embedded_config, server_at
 from gadgets.wire import Wire
-from python_recon.errors import ConfigError
+from python_recon.errors import ConfigError, ReconError
 
 
 @dataclass(frozen=True)
@@ -40,9 +45,10 @@ class Job:
     use_stdin: bool
     use_stdout: bool
     settings: Mapping[str, str]
-    preview: Path | None
-    report: Path | None
+    views: Views
     overwrite: bool
+    slice_number: int | None = None
+    """The only slice that is sent; None: all."""
 
     def __post_init__(self) -> None:
         if (self.scan is None) != self.use_stdin:
@@ -53,6 +59,7 @@ class Job:
             raise ConfigError(f"the images would replace the scan {self.scan}: give -o another name")
         if self.use_stdin and self.loops > 1:
             raise ConfigError("a stream from --stdin can be sent only once: leave --loops away")
+        self.views.check(self.overwrite)
 
 
 def run(job: Job) -> None:
@@ -69,10 +76,12 @@ def run(job: Job) -> None:
         source = _source(job, pipes, stack)
         target = _target(job, source)
         images = stack.enter_context(_image_file(job))
-        outcome = _send(job, source, target, images, pipes)
+        sieve = CoilMapSieve(target, is_report_wanted=job.views.report is not None)
+        outcome = _send(job, source, sieve, images, pipes)
         if images.n_images:
             images.commit()
-            _show(job, images.path, _facts(job, target, outcome, warnings))
+            facts = _facts(job, target, outcome, warnings)
+            _show(job, images.path, source.header, replace(facts, coil_maps=sieve.series), outcome)
     _conclude(job, outcome, images)
 
 
@@ -84,15 +93,22 @@ def _pipes(job: Job) -> Wire | None:
 
 def _source(job: Job, pipes: Wire | None, stack: ExitStack) -> ScanFile | PipeSource:
     if job.scan is not None:
-        return stack.enter_context(ScanFile(job.scan, job.group))
+        return stack.enter_context(_scan_file(job.scan, job))
     if pipes is None:
         raise ConfigError("there is no scan: give -f FILE or --stdin")
     return PipeSource(pipes)
 
 
+def _scan_file(path: Path, job: Job) -> ScanFile:
+    return (
+        ScanFile(path, job.group)
+        if job.slice_number is None
+        else SliceFile(path, job.group, job.slice_number)
+    )
+
+
 def _target(job: Job, source: ScanFile | PipeSource) -> StreamConfig | Server:
-    session = source.session if isinstance(source, PipeSource) else None
-    choice = Choice(job.config, job.local_config, session, job.settings)
+    choice = Choice(job.config, job.local_config, source.session, job.settings)
     return embedded_config(choice) if job.server is None else server_at(*job.server, choice)
 
 
@@ -113,9 +129,7 @@ def _image_file(job: Job) -> Iterator[ImageFile]:
         yield file
 
 
-def _send(
-    job: Job, source: Source, target: StreamConfig | Server, images: ImageFile, pipes: Wire | None
-) -> Outcome:
+def _send(job: Job, source: Source, sieve: CoilMapSieve, images: ImageFile, pipes: Wire | None) -> Outcome:
     """Send the scan as often as is wanted, or up to the first error."""
     outcome = Outcome()
     for loop in range(1, job.loops + 1):
@@ -123,11 +137,13 @@ def _send(
         images.write_header(group, source.header_xml)
 
         def keep(image: ismrmrd.Image, group: str = group) -> None:
+            if not sieve.passes(image):
+                return
             images.append(group, image)
             if pipes is not None and job.use_stdout:
                 pipes.send(image)
 
-        with progress() as report, _open(target, source, job.timeouts) as peers:
+        with progress() as report, _open(sieve.target, source, job.timeouts) as peers:
             outcome = replay(source, peers, keep, job.timeouts.idle_s, report)
         if outcome.error is not None:
             break
@@ -136,40 +152,37 @@ def _send(
     return outcome
 
 
-def _facts(job: Job, target: StreamConfig | Server, outcome: Outcome, warnings: list[str]) -> dict[str, Any]:
-    """What the report tells beside the images."""
-    first_image_s = outcome.first_image_s or outcome.seconds
+def _facts(job: Job, target: StreamConfig | Server, outcome: Outcome, warnings: list[str]) -> Facts:
     config: dict[str, Any] = {"server": target.name}
     if isinstance(target, StreamConfig):
         config = {node.name: effective_settings(node) for node in target.nodes}
     scan: dict[str, str] = {}
-    if job.scan is not None and job.report is not None:
+    if job.scan is not None and job.views.report is not None:
         from gadgets.info import describe
 
         info = describe(job.scan, job.group)
         scan, warnings = info.facts, [*warnings, *info.surprises]
     if outcome.error is not None:
         warnings = [f"incomplete: {outcome.error}", *warnings]
-    timing = {"to the first image": first_image_s, "to the last": outcome.seconds}
-    return {"scan": scan, "config": config, "warnings": warnings, "timing": timing}
+    return Facts(scan, config, warnings, outcome.milestones)
 
 
-def _show(job: Job, path: Path, facts: Mapping[str, Any]) -> None:
-    if job.preview is None and job.report is None:
+def _show(job: Job, path: Path, header: ismrmrdHeader, facts: Facts, outcome: Outcome) -> None:
+    """Everything beside the images; what keeps it from being made ends up in the outcome."""
+    if not job.views.places:
         return
     from gadgets.series import read_series
-    from python_recon.outputs.preview import write_previews
-    from python_recon.outputs.report import write_report
 
     series = list(read_series(path, job.out_group))
-    if job.preview is not None:
-        write_previews(series, job.preview)
-    if job.report is not None:
-        write_report(job.report, series, **facts)
+    for write in (partial(job.views.write_report, series, facts), partial(job.views.write, series, header)):
+        try:
+            write()
+        except ReconError as error:
+            outcome.error = outcome.error or error
 
 
 def _conclude(job: Job, outcome: Outcome, images: ImageFile) -> None:
-    places = [place for place in (job.output, job.preview, job.report) if place is not None]
+    places = [place for place in (job.output, *job.views.places) if place is not None]
     if images.n_images:
         counts = ", ".join(f"{count} in {name}" for name, count in images.counts.items())
         kind = "images" if outcome.error is None else "images that came before the error"

@@ -8,12 +8,21 @@ from typing import Annotated
 import typer
 
 from gadgets.cli.console import parse_settings
+from gadgets.cli.many import Workforce, replay_many
 from gadgets.cli.replay_job import Job, run
+from gadgets.cli.views import DicomOption, Mp4Option, NiftiOption, PreviewOption, ReportOption, Views
+from gadgets.many.plan import find_scans, is_several
 from gadgets.pump import Timeouts
+from python_recon.errors import ConfigError
 
 
 def replay(
-    scan: Annotated[Path | None, typer.Option("--file", "-f", help="ISMRMRD file with the scan.")] = None,
+    scans: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--file", "-f", help="ISMRMRD file with the scan; repeatable; a folder or a quoted glob is many."
+        ),
+    ] = None,
     config: Annotated[
         str | None,
         typer.Option(
@@ -24,7 +33,8 @@ def replay(
         Path | None, typer.Option("--local-config", "-C", help="A file, whose text is sent to a server.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="ISMRMRD file for the images.")
+        Path | None,
+        typer.Option("--output", "-o", help="ISMRMRD file for the images, for many scans a folder."),
     ] = None,
     group: Annotated[str, typer.Option("--in-group", "-g", help="Group of the scan.")] = "dataset",
     out_group: Annotated[str, typer.Option("--out-group", "-G", help="Group of the images.")] = "dataset",
@@ -46,34 +56,55 @@ def replay(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="key=value overrides a property; repeatable.")
     ] = None,
-    preview: Annotated[Path | None, typer.Option("--preview", help="Folder for PNG and GIF files.")] = None,
-    report: Annotated[Path | None, typer.Option("--report", help="HTML file for the report.")] = None,
+    preview: PreviewOption = None,
+    mp4: Mp4Option = None,
+    dicom: DicomOption = None,
+    nifti: NiftiOption = None,
+    report: ReportOption = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the output where it exists.")
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Of many scans, so many at a time (1).")
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option("--scheduler", help="Dask scheduler, tcp://..., to do the work (an extra)."),
+    ] = None,
+    split_slices: Annotated[
+        bool, typer.Option("--split-slices", help="Spread the slices of each scan over the workers, too.")
     ] = False,
 ) -> None:
     """Send a scan through the gadgets of a configuration, as Gadgetron would, and keep the images.
 
     Without -a and -p the gadgets run here, each in a process of its own; with them a Gadgetron or MRD
     server runs the configuration. The exit status is 0 only when images came and no error did.
+
+    Of many scans, each has a file in the folder -o; what is done is skipped, what fails stops no other.
     """
     has_server = address is not None or port is not None
-    run(
-        Job(
-            scan=scan,
-            config=config,
-            local_config=local_config,
-            output=output,
-            group=group,
-            out_group=out_group,
-            server=(address or "localhost", port or 9002) if has_server else None,
-            loops=loops,
-            timeouts=Timeouts(idle_s=timeout),
-            use_stdin=use_stdin,
-            use_stdout=use_stdout,
-            settings=parse_settings(settings or []),
-            preview=preview,
-            report=report,
-            overwrite=overwrite,
-        )
+    workforce = Workforce(workers, scheduler, split_slices)
+    are_many = is_several(scans or []) or workforce.is_wanted
+    views = Views(preview, mp4, dicom, nifti, report)
+    job = Job(
+        scan=scans[0] if scans else None,
+        config=config,
+        local_config=local_config,
+        output=output,
+        group=group,
+        out_group=out_group,
+        server=(address or "localhost", port or 9002) if has_server else None,
+        loops=loops,
+        timeouts=Timeouts(idle_s=timeout),
+        use_stdin=use_stdin,
+        use_stdout=use_stdout,
+        settings=parse_settings(settings or []),
+        views=Views() if are_many else views,
+        overwrite=overwrite,
     )
+    if not are_many:
+        run(job)
+    elif scans is None or output is None or use_stdout:
+        raise ConfigError("many scans come from files and go to files: give -f and -o, not --stdin, --stdout")
+    else:
+        replay_many(job, find_scans(scans, output), views, workforce)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 
 import h5py
 import ismrmrd
+import nibabel
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from gadgets.cli import app
+from gadgets.cli.picture import Picture
 from gadgets.cli.rendering import frame_times, image_size, rendered
 from gadgets.readouts import TICK_S
 from gadgets.series import read_series
@@ -21,11 +24,13 @@ from gadgets.slices import read_slice
 from python_recon.chain import reconstruct_slice
 from python_recon.config import load_config
 from python_recon.data import Counters, Geometry
+from python_recon.fields.breathing import BreathingBasis
 from python_recon.fields.building import FieldOptions, build_field
 from python_recon.fields.checkpoint import Checkpoint, Origin, load, save
 from python_recon.fields.fitted import FittedField
 from python_recon.fields.low_rank import LowRankStart
 from python_recon.fields.time_axis import SplineBasis, TimeAxis
+from python_recon.outputs.placement import Placement
 
 WIDE, NATIVE = (50, 60), (40, 48)
 """Matrix (y, x) of the field, whose field of view is wider than that of the images."""
@@ -113,8 +118,9 @@ class TestImages:
         np.testing.assert_allclose(shown, expected / expected.max(), atol=0.02)
 
     def test_intensities_do_not_depend_on_the_matrix(self):
+        made = checkpoint()
         peaks = [
-            np.abs(next(rendered(checkpoint(), FRAMES_S[:1], size)).images).max()
+            np.abs(next(rendered(made, FRAMES_S[:1], Picture.of(made, size))).images).max()
             for size in (NATIVE, (120, 144))
         ]
         assert peaks[1] == pytest.approx(peaks[0], rel=0.03)
@@ -133,6 +139,65 @@ class TestImages:
         times = [image.acquisition_time_stamp * TICK_S for image in read(output)]
         np.testing.assert_allclose(times, START_S + np.array([0.75, 1.25]), atol=TICK_S)
 
+    def test_a_crop_shows_its_part_in_its_place(self, field, output, tmp_path):
+        """At the pixels of the whole, and where the whole has them."""
+        whole = tmp_path / "whole.h5"
+        for path, options in ((whole, []), (output, ["--crop", "22:41, 9:26"])):
+            assert render(field, "-o", path, "--frames", 1, *options).exit_code == 0
+        (all_of_it,), (part,) = read_series(whole), read_series(output)
+        assert part.images.shape == (1, 17, 19)
+        expected = all_of_it.images[:, 9:26, 22:41]
+        np.testing.assert_allclose(part.images / part.images.max(), expected / expected.max(), atol=2e-3)
+        places = Placement.of(all_of_it), Placement.of(part)
+        assert places[1].spacing_mm == pytest.approx(places[0].spacing_mm)
+        dx, dy = places[0].spacing_mm
+        moved = 22 * dx * places[0].x_dir + 9 * dy * places[0].y_dir
+        np.testing.assert_allclose(places[1].first_voxel_mm, places[0].first_voxel_mm + moved, atol=1e-3)
+
+    def test_a_crop_stays_in_its_place_at_finer_pixels(self, field, output):
+        assert (
+            render(field, "-o", output, "--frames", 1, "--crop", "24:40,12:20", "--matrix", 144).exit_code
+            == 0
+        )
+        (series,) = read_series(output)
+        assert series.images.shape == (1, 24, 48)
+        assert series.geometry.field_of_view_mm == pytest.approx((80, 40, 8))
+        # The isocentre of the crop lies at pixel (16, 32) of the scan's own images of 5 mm.
+        offset = (32 - 24) * 5.0 * np.array(GEOMETRY.read_dir) + (16 - 20) * 5.0 * np.array(
+            GEOMETRY.phase_dir
+        )
+        np.testing.assert_allclose(series.geometry.position_mm, GEOMETRY.position_mm + offset, atol=1e-4)
+
+    def test_the_breath_can_be_held(self, tmp_path, output):
+        """The field is brighter at one end of the breath; held there, it stays so."""
+        made, times = checkpoint(), np.linspace(0, 1, 40)
+        positions = 0.5 - 0.5 * np.cos(12 * times)
+        basis = BreathingBasis((1 + positions)[:, None], times, positions)
+        start = LowRankStart(made.fitted.start.pixels, made.fitted.maps, basis)
+        breathing = replace(made, fitted=replace(made.fitted, net=None, start=start))
+        path = tmp_path / "breathing.safetensors"
+        save(breathing.fitted, path, made.method, FieldOptions(), made.origin)
+        levels = []
+        for held in ([], ["--breathing", 0], ["--breathing", 1]):
+            assert render(path, "-o", output, "--frames", 9, *held, "--overwrite").exit_code == 0
+            images = np.concatenate([series.images for series in read_series(output)])
+            levels.append(np.abs(images).max((1, 2)))
+        assert np.ptp(levels[0]) > 0.4 * levels[0].max()
+        for level in levels[1:]:
+            assert np.ptp(level) < 0.02 * level.max()
+
+    def test_other_formats(self, field, output, tmp_path):
+        places = ("--nifti", tmp_path / "x.nii", "--dicom", tmp_path / "dicom")
+        result = render(field, "-o", output, "--frames", 6, *places)
+        assert result.exit_code == 0, result.stderr
+        assert str(tmp_path / "x.nii") in result.stderr
+        assert nibabel.load(tmp_path / "x.nii").shape == (48, 40, 1, 6)
+        assert len(list((tmp_path / "dicom").rglob("*.dcm"))) == 6
+        refused = render(field, "-o", tmp_path / "other.h5", *places)
+        assert refused.exit_code == 1
+        assert "holds DICOM files already" in refused.stderr
+        assert not (tmp_path / "other.h5").exists()
+
     def test_previews(self, field, output, tmp_path):
         result = render(field, "-o", output, "--frames", 6, "--preview", tmp_path / "views")
         assert result.exit_code == 0, result.stderr
@@ -149,7 +214,7 @@ class TestTimes:
 
     def test_of_a_scan_without_clock_no_times_are_told(self):
         made = checkpoint(has_clock=False)
-        (series,) = rendered(made, frame_times(made, 2, None, None), NATIVE)
+        (series,) = rendered(made, frame_times(made, 2, None, None), Picture.of(made, NATIVE))
         assert series.times_s is None
         assert series.measurement_id == "heart 7"
 
@@ -173,6 +238,17 @@ class TestRefusals:
     def test_times_outside_the_scan(self, field, output, start, end):
         error = self.error_of(render(field, "-o", output, "--from", start, "--to", end))
         assert "expected an interval within the 0 to 2 s of the scan" in error
+        assert not output.exists()
+
+    @pytest.mark.parametrize("crop", ["1:49,2:3", "5:5,0:9", "0:9", "a:b,c:d", "0:9,-1:5", "0:9,2:41"])
+    def test_crops_that_are_none(self, field, output, crop):
+        error = self.error_of(render(field, "-o", output, "--crop", crop))
+        assert f"--crop {crop}: expected X0:X1,Y0:Y1 in whole pixels within 0:48,0:40" in error
+        assert not output.exists()
+
+    def test_a_field_that_does_not_know_the_breath(self, field, output):
+        error = self.error_of(render(field, "-o", output, "--breathing", 0.5))
+        assert "does not know the breath" in error
         assert not output.exists()
 
     def test_no_field(self, output, tmp_path):

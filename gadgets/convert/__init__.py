@@ -1,0 +1,1 @@
+"""What sites have besides ISMRMRD files, made into such: Siemens twix, BART, NumPy and MATLAB arrays."""

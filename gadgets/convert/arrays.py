@@ -1,0 +1,185 @@
+"""k-space arrays of any order of axes, with or without a trajectory, as an ISMRMRD file."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import ismrmrd
+import numpy as np
+from ismrmrd import xsd
+from ismrmrd.hdf5 import acquisition_header_dtype
+
+from gadgets.convert.protocol import Protocol, Unit, header_xml, limit
+from gadgets.convert.writing import rows, write_scan
+from gadgets.readouts import TICK_S
+from python_recon.errors import ConfigError, ShapeError
+
+AXES = ("slice", "frame", "coil", "spoke", "readout")
+TRAJECTORY_AXES = ("slice", "frame", "spoke", "readout", "dimension")
+_FIRST_TICK = 36_000 * 400
+"""Ten o'clock."""
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RadialArrays:
+    """The k-space of a scan.
+
+    Raises
+    ------
+    ShapeError
+        Where the two do not fit.
+    """
+
+    data: np.ndarray
+    """(slice, frame, coil, spoke, readout) complex64."""
+    trajectory: np.ndarray | None
+    """(slice, frame, spoke, readout, 2) float64, slice or frame 1 where they do not differ."""
+
+    def __post_init__(self) -> None:
+        if self.trajectory is None:
+            return
+        slices, frames, _, spokes, samples = self.data.shape
+        expected = (slices, frames, spokes, samples, 2)
+        fits = [have in (1, want) for have, want in zip(self.trajectory.shape[:2], expected[:2], strict=True)]
+        if not all(fits) or self.trajectory.shape[2:] != expected[2:]:
+            names = ", ".join(TRAJECTORY_AXES)
+            raise ShapeError(
+                f"the data need a trajectory of ({names}) = {expected}, found is {self.trajectory.shape}; "
+                "are the axes named in the right order?"
+            )
+
+
+def arrange_data(array: np.ndarray, axes: Sequence[str] | None) -> np.ndarray:
+    """k-space with its axes in the order of AXES; those that are not there have length 1.
+
+    Raises
+    ------
+    ConfigError
+        Where the names of the axes do not fit the array.
+    """
+    if not np.iscomplexobj(array):
+        raise ConfigError(f"the k-space is of type {array.dtype}; expected complex numbers")
+    names = axes or AXES[max(0, len(AXES) - array.ndim) :]
+    return _arrange(array, names, AXES, "--axes").astype(np.complex64)
+
+
+def arrange_trajectory(array: np.ndarray, axes: Sequence[str] | None) -> np.ndarray:
+    """Positions with their axes in the order of TRAJECTORY_AXES; complex numbers are kx + i ky.
+
+    Raises
+    ------
+    ConfigError
+        Where the names of the axes do not fit the array, or the trajectory is three-dimensional.
+    """
+    if np.iscomplexobj(array):
+        names = [name for name in TRAJECTORY_AXES if name != "dimension"]
+        array = np.stack([array.real, array.imag], axis=-1)
+        axes = axes and (*axes, "dimension")
+        default = [*names[max(0, len(names) + 1 - array.ndim) :], "dimension"]
+    else:
+        default = list(TRAJECTORY_AXES[max(0, len(TRAJECTORY_AXES) - array.ndim) :])
+    arranged = _arrange(array, axes or default, TRAJECTORY_AXES, "--trajectory-axes").astype(np.float64)
+    if arranged.shape[-1] == 3 and np.ptp(arranged[..., 2]) == 0:
+        arranged = arranged[..., :2]
+    if arranged.shape[-1] != 2:
+        raise ConfigError(
+            f"the trajectory has {arranged.shape[-1]} dimensions; two-dimensional radial data are expected: "
+            "kx and ky, and kz only where it is constant"
+        )
+    return arranged
+
+
+def write_arrays(
+    path: Path, arrays: RadialArrays, protocol: Protocol, unit: Unit, *, overwrite: bool = False
+) -> int:
+    """Write arrays as an ISMRMRD file, one slice after the other; returns the number of readouts.
+
+    A trajectory whose unit is given is stored normalised to -0.5..0.5; with ``auto`` it is stored as it is,
+    and the reconstruction tells its unit from its largest radius.
+    """
+    slices, frames, coils, spokes, _ = arrays.data.shape
+    limits = xsd.encodingLimitsType(
+        kspace_encoding_step_1=limit(spokes), slice=limit(slices), repetition=limit(frames)
+    )
+    if arrays.trajectory is None:
+        _log.warning(
+            "there is no trajectory: the angles are taken to rise by %.10g degrees from spoke to spoke",
+            protocol.angle_increment_deg,
+        )
+    xml = header_xml(protocol, coils, limits, arrays.trajectory is not None)
+    return write_scan(path, xml, _blocks(arrays, protocol, unit), overwrite=overwrite)
+
+
+def _arrange(array: np.ndarray, names: Sequence[str], wanted: Sequence[str], option: str) -> np.ndarray:
+    unknown = [name for name in names if name not in wanted]
+    if unknown or len(set(names)) != len(names) or len(names) != array.ndim:
+        raise ConfigError(
+            f"{option} {' '.join(names)!r} does not fit an array of shape {array.shape}: name each of its "
+            f"axes, first to last, among {', '.join(wanted)}"
+        )
+    present = [name for name in wanted if name in names]
+    ordered = array.transpose([list(names).index(name) for name in present])
+    sizes = dict(zip(present, ordered.shape, strict=True))
+    return ordered.reshape([sizes.get(name, 1) for name in wanted])
+
+
+def _blocks(arrays: RadialArrays, protocol: Protocol, unit: Unit) -> Iterator[np.ndarray]:
+    """The readouts of each frame of each slice."""
+    slices, frames = arrays.data.shape[:2]
+    scale = _scale(protocol, unit)
+    for number in range(slices):
+        for frame in range(frames):
+            data = arrays.data[number, frame].swapaxes(0, 1)  # spoke, coil, readout
+            heads = _heads(arrays, protocol, number, frame)
+            trajectory = None
+            if arrays.trajectory is not None:
+                held = arrays.trajectory
+                trajectory = scale * held[min(number, len(held) - 1), min(frame, held.shape[1] - 1)]
+            yield rows(heads, data, trajectory)
+
+
+def _scale(protocol: Protocol, unit: Unit) -> float:
+    """From a unit to the normalised one."""
+    factors = {"cycles_per_fov": 1.0, "per_mm": protocol.field_of_view_mm}
+    return factors[unit] / protocol.matrix if unit in factors else 1.0
+
+
+def _heads(arrays: RadialArrays, protocol: Protocol, number: int, frame: int) -> np.ndarray:
+    """Headers of a frame of a slice."""
+    slices, frames, coils, spokes, samples = arrays.data.shape
+    heads = np.zeros(spokes, acquisition_header_dtype)
+    counter = (number * frames + frame) * spokes + np.arange(spokes)
+    ticks = protocol.repetition_time_ms * 1e-3 / TICK_S
+    heads["version"] = 1
+    heads["scan_counter"] = counter
+    heads["acquisition_time_stamp"] = _FIRST_TICK + np.round(counter * ticks)
+    heads["number_of_samples"] = samples
+    heads["center_sample"] = samples // 2 if protocol.center_sample is None else protocol.center_sample
+    heads["available_channels"] = heads["active_channels"] = coils
+    heads["channel_mask"] = channel_mask(coils)
+    heads["trajectory_dimensions"] = 0 if arrays.trajectory is None else 2
+    offset = (number - (slices - 1) / 2) * protocol.slice_thickness_mm
+    heads["position"] = np.array(protocol.position_mm) + offset * np.array(protocol.slice_dir)
+    heads["read_dir"], heads["phase_dir"] = protocol.read_dir, protocol.phase_dir
+    heads["slice_dir"] = protocol.slice_dir
+    heads["idx"]["kspace_encode_step_1"] = np.arange(spokes)
+    heads["idx"]["repetition"], heads["idx"]["slice"] = frame, number
+    heads["flags"][0] |= _bits(ismrmrd.ACQ_FIRST_IN_SLICE, ismrmrd.ACQ_FIRST_IN_REPETITION)
+    heads["flags"][-1] |= _bits(ismrmrd.ACQ_LAST_IN_SLICE, ismrmrd.ACQ_LAST_IN_REPETITION)
+    if (number, frame) == (slices - 1, frames - 1):
+        heads["flags"][-1] |= _bits(ismrmrd.ACQ_LAST_IN_MEASUREMENT)
+    return heads
+
+
+def channel_mask(n_coils: int) -> np.ndarray:
+    """(word,) uint64 with a bit for each of the first coils."""
+    words = range(ismrmrd.CHANNEL_MASKS)
+    return np.array([(1 << min(64, max(0, n_coils - 64 * word))) - 1 for word in words], np.uint64)
+
+
+def _bits(*flags: int) -> np.uint64:
+    return np.uint64(sum(1 << (flag - 1) for flag in flags))

@@ -1,0 +1,97 @@
+"""What arrays do not tell of the scan that they come from."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from ismrmrd import xsd
+from pydantic import Field
+
+from gadgets.header import header_text
+from python_recon.acquisition.angles import GOLDEN_ANGLE_DEG
+from python_recon.config import Section
+from python_recon.data import Vector
+
+Unit = Literal["auto", "cycles_per_fov", "normalised", "per_mm"]
+
+
+class Protocol(Section):
+    """A scan, as far as its arrays do not hold it."""
+
+    matrix: int = Field(ge=2)
+    """Pixels along a side of the image."""
+    field_of_view_mm: float = Field(gt=0)
+    """A side of the image."""
+    slice_thickness_mm: float = Field(5.0, gt=0)
+    """Also the distance of neighbouring slices."""
+    repetition_time_ms: float = Field(2.5, gt=0)
+    """From one readout to the next."""
+    angle_increment_deg: float = GOLDEN_ANGLE_DEG
+    """From one spoke to the next, where there is no trajectory."""
+    angle_offset_deg: float = 0.0
+    """Of the first spoke, beyond 180 degrees: a spoke at 180 degrees runs towards -x."""
+    center_sample: int | None = Field(None, ge=0)
+    """Sample at the centre of k-space; None: the middle."""
+    position_mm: Vector = (0.0, 0.0, 0.0)
+    """Centre of the middle of all slices (LPS)."""
+    read_dir: Vector = (1.0, 0.0, 0.0)
+    """Direction of kx and of the image's x axis (LPS)."""
+    phase_dir: Vector = (0.0, 1.0, 0.0)
+    """Direction of ky and of the image's y axis (LPS)."""
+    name: str = ""
+
+    @property
+    def slice_dir(self) -> Vector:
+        """Normal of the slices."""
+        x, y, z = np.cross(self.read_dir, self.phase_dir).tolist()
+        return x, y, z
+
+
+def header_xml(
+    protocol: Protocol, n_coils: int, limits: xsd.encodingLimitsType, has_trajectory: bool
+) -> bytes:
+    """The ISMRMRD header of a scan of arrays."""
+    side = protocol.field_of_view_mm
+    space = xsd.encodingSpaceType(
+        matrixSize=xsd.matrixSizeType(x=protocol.matrix, y=protocol.matrix, z=1),
+        fieldOfView_mm=xsd.fieldOfViewMm(x=side, y=side, z=protocol.slice_thickness_mm),
+    )
+    encoding = xsd.encodingType(
+        encodedSpace=space,
+        reconSpace=space,
+        encodingLimits=limits,
+        trajectory=xsd.trajectoryType("radial" if has_trajectory else "goldenangle"),
+        trajectoryDescription=None if has_trajectory else angles(protocol),
+    )
+    header = xsd.ismrmrdHeader(
+        measurementInformation=xsd.measurementInformationType(
+            measurementID=protocol.name, patientPosition="HFS", protocolName=protocol.name
+        ),
+        acquisitionSystemInformation=xsd.acquisitionSystemInformationType(receiverChannels=n_coils),
+        experimentalConditions=xsd.experimentalConditionsType(H1resonanceFrequency_Hz=0),
+        encoding=[encoding],
+        sequenceParameters=xsd.sequenceParametersType(TR=[protocol.repetition_time_ms]),
+    )
+    return header_text(header).encode()
+
+
+def limit(count: int) -> xsd.limitType:
+    """The range of a counter."""
+    return xsd.limitType(minimum=0, maximum=count - 1, center=count // 2)
+
+
+def angles(protocol: Protocol) -> xsd.trajectoryDescriptionType:
+    """The angles of the spokes, as the header describes them."""
+    return angle_description(protocol.angle_increment_deg, protocol.angle_offset_deg)
+
+
+def angle_description(increment_deg: float, offset_deg: float) -> xsd.trajectoryDescriptionType:
+    """Angles that rise by the same step from spoke to spoke."""
+    return xsd.trajectoryDescriptionType(
+        identifier="golden_angle",
+        userParameterDouble=[
+            xsd.userParameterDoubleType(name="angle_increment_deg", value=increment_deg),
+            xsd.userParameterDoubleType(name="angle_offset_deg", value=offset_deg),
+        ],
+    )
