@@ -81,9 +81,12 @@ def find_config(name: str) -> Path:
 
 
 def find_installed(name: str) -> Path:
-    """The file of an installed configuration; never one outside the folders of configurations."""
+    """The file of an installed configuration; never one outside the folders of configurations.
+
+    Those of ours may be named without ``radial_``, all without ``.xml``.
+    """
     installed = installed_configs()
-    for candidate in (name, f"{name}.xml"):
+    for candidate in (name, f"{name}.xml", f"radial_{name}", f"radial_{name}.xml"):
         if candidate in installed:
             return installed[candidate]
     raise ConfigError(f"no configuration {name!r}: neither a file nor installed{nearest(name, installed)}")

@@ -16,6 +16,7 @@ import torch
 from gadgets.slices import read_slice
 from python_recon.chain import prepare_slice
 from python_recon.config import load_config, load_preset, preset_names
+from python_recon.fields.keeping import KeepingOptions
 from python_recon.methods import gridding
 from python_recon.methods.iconik import IconikOptions
 from python_recon.methods.neural_kspace import FitOptions, NeuralKSpaceOptions
@@ -36,6 +37,13 @@ ELSEWHERE = {
     "PATH=/opt/gadgetron-pisco/": "needs a Gadgetron installation",
     "gadgetron_ismrmrd_client ": "needs a Gadgetron server",
     "gadgetron-pisco replay -a ": "needs a Gadgetron server; see tests/gadgets/cli/test_replay.py",
+    "docker build ": "needs Docker; its files are checked in tests/docker",
+    "docker run ": "needs Docker and the image",
+    "docker compose ": "needs Docker, and a GPU",
+    "kubectl ": "needs a cluster; the manifests are checked in tests/docker",
+    "dask ": "needs a cluster; see tests/gadgets/many/test_cluster.py",
+    "gadgetron-pisco replay --scheduler ": "needs a cluster; see tests/gadgets/many/test_cluster.py",
+    "gadgetron-pisco convert ": "needs raw data; see tests/gadgets/convert",
     "ismrmrd_hdf5_to_stream ": "needs ISMRMRD's own tools; see tests/gadgets/cli/test_replay.py",
 }
 """Commands that are not run here, by their beginning, and why."""
@@ -85,7 +93,8 @@ def test_the_methods_are_those_of_the_code(name):
     fields = load_method(preset.implementation).options.model_fields
     values, none = dict(preset.config.get("options", {})), "none of its own"
     if not issubclass(load_method(preset.implementation).options, FitOptions):
-        values, none = {key: field.default for key, field in fields.items()} | values, "none"
+        own = {key: field.default for key, field in fields.items() if key not in KeepingOptions.model_fields}
+        values, none = own | values, "none"
     assert options == (", ".join(f"`{key}` {json.dumps(value)}" for key, value in values.items()) or none)
     assert reference == preset.reference
 

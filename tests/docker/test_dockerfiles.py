@@ -1,0 +1,104 @@
+"""What the Dockerfiles promise: no root, an init, a health check, pins, and commands that there are."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from gadgets.cli import app
+
+ROOT = Path(__file__).parents[2]
+DOCKER = ROOT / "docker"
+DOCKERFILES = sorted(DOCKER.glob("*/Dockerfile"))
+
+
+def test_all_deployments_are_there():
+    assert [path.parent.name for path in DOCKERFILES] == ["cpu", "cuda", "gadgetron"]
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.parent.name)
+def test_hadolint_has_nothing_to_say(path):
+    hadolint = Path(sys.executable).with_name("hadolint")
+    done = subprocess.run([hadolint, "--no-color", path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    "path", [DOCKER / "lock", DOCKER / "openrecon/package", DOCKER / "gadgetron/entrypoint"]
+)
+def test_scripts_are_executable_and_parse(path):
+    assert path.stat().st_mode & 0o111 == 0o111
+    subprocess.run(["bash", "-n", path], check=True)
+
+
+def test_bases_are_the_public_ones(any_image):
+    stages = {re.search(r" AS (\w+)$", base)[1] for base in any_image.values("FROM") if " AS " in base}
+    bases = {base.split(" ")[0] for base in any_image.values("FROM")} - stages
+    assert bases <= {"python:3.11-slim-bookworm", "${GADGETRON}"}
+    for default in any_image.values("ARG"):
+        assert default in (
+            'TORCH_INDEX=""',
+            "GADGETRON=ghcr.io/gadgetron/gadgetron/gadgetron_ubuntu_rt_cuda:latest",
+        )
+
+
+def test_nothing_runs_as_root(any_image):
+    assert re.fullmatch(r"[1-9]\d*(:[1-9]\d*)?", any_image.values("USER")[-1])
+
+
+def test_tini_is_the_first_process(any_image):
+    first, dashes, *_ = any_image.words("ENTRYPOINT")
+    assert (Path(first).name, dashes) == ("tini", "--")
+
+
+def test_packages_are_pinned_by_hashes(any_image):
+    installs = [part for line in any_image.values("RUN") for part in line.split("&&") if " install " in part]
+    installs = [part for part in installs if "pip" in part]
+    assert len(installs) == 3
+    for part in installs:
+        assert "--require-hashes -r " in part or "--no-deps /wheel/" in part
+
+
+def test_what_is_copied_is_in_the_build_context(any_image):
+    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    copies = [line for line in any_image.values("COPY") if "--from" not in line]
+    sources = [word for line in copies for word in line.split()[:-1] if not word.startswith("--")]
+    assert len(sources) >= 8
+    for source in sources:
+        assert list(ROOT.glob(source)), source
+        assert Path(source).parts[0] in allowed
+
+
+def test_the_health_check_reconstructs(image):
+    program, *arguments = image.health_check
+    assert (program, arguments) == ("gadgetron-pisco", ["doctor", "--reconstruct"])
+    assert CliRunner().invoke(app, [*arguments, "--help"]).exit_code == 0
+
+
+def test_what_runs_by_default_is_a_command(image):
+    assert image.words("ENTRYPOINT")[-1] == "gadgetron-pisco"
+    done = CliRunner().invoke(app, [*image.words("CMD"), "--help"])
+    assert done.exit_code == 0, done.output
+    assert "MRD clients" in done.stdout
+
+
+def test_the_bill_of_materials_is_made(any_image):
+    assert any("cyclonedx-py" in line and "sbom" in line for line in any_image.lines) or any(
+        "/share/sbom/" in line for line in any_image.values("COPY")
+    )
+
+
+def test_cpu_and_cuda_differ_only_in_what_they_must():
+    cpu, cuda = ((DOCKER / name / "Dockerfile").read_text().splitlines() for name in ("cpu", "cuda"))
+    differences = [
+        line for line in difflib.ndiff(cpu, cuda) if line[0] in "+-" and not line[2:].startswith("#")
+    ]
+    peculiar = re.compile(r"TORCH_INDEX|requirements.lock|description=|HOME=/tmp|CUPY_|NVIDIA_")
+    assert differences
+    assert all(peculiar.search(line) for line in differences)
