@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import threading
 import time
@@ -45,8 +44,6 @@ class Pool:
         self._changed = threading.Condition()
         self._is_draining = False
         self._is_warm = False
-        # Threads of OpenMP that wait by spinning take the cores from the scans beside theirs.
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         CONTEXT.set_forkserver_preload(list(PRELOADED))
 
     @property

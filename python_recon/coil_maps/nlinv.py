@@ -13,8 +13,8 @@ coil images with the phase of a virtual coil, not as 1, and the maps are Fourier
 of view, so that they need not be periodic in it. The series is evaluated on the full matrix; nothing is
 interpolated.
 
-Cost for C coils and a region of width w: 150 normal operators of 2 C FFTs of (2 w + 24)^2; at 16 coils and
-w = 24 these are 1.5 GFLOP, and the evaluations of the series as much again.
+Cost for C coils and a region of width w: 300 normal operators of 2 C FFTs of (2 w + 24)^2; at 16 coils and
+w = 24 these are 3 GFLOP, and the evaluations of the series as much again.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _MARGIN = 12
 """By how much the image's k-space is wider than the data: products with the maps reach so far."""
 _FIRST_WEIGHT = 1.0
 _NEWTON_STEPS = 10
-_CG_STEPS = 15
+_CG_STEPS = 30
 
 
 def maps(calibration: Calibration, matrix: tuple[int, int]) -> torch.Tensor:

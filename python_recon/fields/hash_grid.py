@@ -1,20 +1,28 @@
-"""Multi-resolution hash encoding: Mueller et al., doi:10.1145/3528223.3530127, in pure Torch."""
+"""Multi-resolution hash encoding: Mueller et al., doi:10.1145/3528223.3530127, in pure Torch.
+
+On CUDA the kernels of :mod:`~python_recon.fields.hash_grid_triton` take over where they are faster.
+"""
 
 from __future__ import annotations
 
+import functools
 import itertools
+import logging
 import math
 from collections.abc import Sequence
+from types import ModuleType
 
 import torch
 from torch import nn
 
 from python_recon.errors import ConfigError
 
-_PRIMES = (1, 2_654_435_761, 805_459_861)
+PRIMES = (1, 2_654_435_761, 805_459_861)
 """The published factors of the hash, one an axis."""
 _FIRST_VALUES = 1e-4
 """Bound of the uniform start of the table, as published."""
+
+_log = logging.getLogger(__name__)
 
 
 class HashGrid(nn.Module):
@@ -60,7 +68,7 @@ class HashGrid(nn.Module):
         entries = [min(n, 2**log2_table_size) for n in vertices]
         self.n_levels, self.n_features = n_levels, n_levels * n_features
         self.n_dense = sum(n <= 2**log2_table_size for n in vertices)
-        self._hash_mask = 2**log2_table_size - 1
+        self.hash_mask = 2**log2_table_size - 1
         table = torch.empty(sum(entries), n_features, device=generator.device)
         self.table = nn.Parameter(table.uniform_(-_FIRST_VALUES, _FIRST_VALUES, generator=generator))
         self._register(cells, [0, *itertools.accumulate(entries[:-1])])
@@ -97,6 +105,14 @@ class HashGrid(nn.Module):
 
         Beyond 0..1 the outermost cells are continued linearly. ``level_weights`` (level,) scale the levels.
         """
+        # Compilers of whole graphs fuse the Torch path themselves.
+        kernels = _kernels() if x.is_cuda and not torch.compiler.is_compiling() else None
+        if kernels is not None and kernels.is_faster(self, x, level_weights):
+            return kernels.features(self, x, level_weights)
+        return self.torch_features(x, level_weights)
+
+    def torch_features(self, x: torch.Tensor, level_weights: torch.Tensor | None = None) -> torch.Tensor:
+        """As :meth:`forward`, by Torch alone: on any device, of any precision, with every gradient."""
         position = x * self.resolutions[:, None].to(x.dtype)
         cell = torch.minimum(position.detach().floor().clamp_min(0), self.resolutions[:, None] - 1)
         fraction = (position - cell)[:, :, None]
@@ -116,16 +132,27 @@ class HashGrid(nn.Module):
     def _entries(self, vertex: torch.Tensor) -> torch.Tensor:
         """Rows of the table (level, point, corner) of vertices (level, point, corner, dimension)."""
         dense = (vertex[: self.n_dense] * self.strides[:, None, None]).sum(-1)
-        hashed = vertex[self.n_dense :, ..., 0] * _PRIMES[0]
+        hashed = vertex[self.n_dense :, ..., 0] * PRIMES[0]
         for axis in range(1, vertex.shape[-1]):
-            hashed = hashed ^ (vertex[self.n_dense :, ..., axis] * _PRIMES[axis])
-        return torch.cat([dense, hashed & self._hash_mask]) + self.offsets[:, None, None]
+            hashed = hashed ^ (vertex[self.n_dense :, ..., axis] * PRIMES[axis])
+        return torch.cat([dense, hashed & self.hash_mask]) + self.offsets[:, None, None]
+
+
+@functools.cache
+def _kernels() -> ModuleType | None:
+    """The kernels for CUDA, where Triton can be imported."""
+    try:
+        from python_recon.fields import hash_grid_triton
+    except ImportError as error:
+        _log.info("the hash grid is computed by Torch: no Triton (%s)", error)
+        return None
+    return hash_grid_triton
 
 
 def _cells(n_dims: int, n_levels: int, base_resolution: int | Sequence[int], scale: float) -> list[list[int]]:
     """Cells of every level along every axis."""
     base = [base_resolution] * n_dims if isinstance(base_resolution, int) else list(base_resolution)
-    if not 2 <= n_dims <= len(_PRIMES) or len(base) != n_dims or min(base) < 1 or scale < 1:
+    if not 2 <= n_dims <= len(PRIMES) or len(base) != n_dims or min(base) < 1 or scale < 1:
         raise ConfigError(
             f"a hash grid of {n_dims} dimensions with base resolution {base} and scale {scale} cannot be "
             "made: expected 2 or 3 dimensions, one positive resolution for each and a scale of at least 1"

@@ -11,4 +11,5 @@ import os
 THREADS = int(os.environ.get("BENCHMARK_THREADS", "2"))
 
 os.environ["OMP_NUM_THREADS"] = os.environ["NUMBA_NUM_THREADS"] = str(THREADS)
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as our gadgets run, for everybody
 os.environ.setdefault("OPENBLAS_NUM_THREADS", str(THREADS))

@@ -68,5 +68,5 @@ def subspace(scene: Scene, iterations: int, components: int) -> Floor:
 
 LOW_RESOLUTION = Floor(other_flop=0.2e9)
 """As counted in ``python_recon.coil_maps.low_resolution``."""
-NLINV = Floor(fft_flop=1.5e9, other_flop=1.5e9)
+NLINV = Floor(fft_flop=3e9, other_flop=3e9)
 """As counted in ``python_recon.coil_maps.nlinv``."""

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import math
+import sys
 
 import numpy as np
 import pytest
 import torch
 
+from python_recon import fields
 from python_recon.errors import ConfigError
+from python_recon.fields import hash_grid
 from python_recon.fields.hash_grid import HashGrid
 
 # Levels of 4, 6, 9 and 13 cells an axis: some dense and some hashed into 128 entries, in 2 and 3 dimensions.
@@ -198,6 +202,15 @@ def test_it_compiles_whole():
     grid, x = grid_with_values(3), points(7, 3)
     compiled = torch.compile(grid, fullgraph=True, backend="aot_eager")
     torch.testing.assert_close(compiled(x, grid.level_weights(2.5)), grid(x, grid.level_weights(2.5)))
+
+
+def test_without_triton_there_are_no_kernels(monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "triton", None)
+    monkeypatch.delitem(sys.modules, "python_recon.fields.hash_grid_triton", raising=False)
+    monkeypatch.delattr(fields, "hash_grid_triton", raising=False)
+    with caplog.at_level(logging.INFO):
+        assert hash_grid._kernels.__wrapped__() is None
+    assert "computed by Torch: no Triton" in caplog.text
 
 
 @pytest.mark.parametrize(
