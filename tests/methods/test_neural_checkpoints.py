@@ -67,7 +67,9 @@ def test_a_fit_goes_on_from_a_checkpoint(small_heart, tmp_path):
     options = {"steps": 60, "width": 64, "sigma": 2.0, "learning_rate": 1e-3}
     first = run("nik", small_heart, checkpoint=path, **options)
     resumed = run("nik", small_heart, resume=path, **options)
-    assert resumed.details["losses"][0] < 0.7 * first.details["losses"][0]
+    pairs = list(zip(first.details["losses"], resumed.details["losses"], strict=True))
+    assert len(pairs) > 2
+    assert all(after < before for before, after in pairs)  # look by look
 
 
 def test_a_checkpoint_of_another_scan_is_refused(small_heart, tmp_path):
