@@ -14,7 +14,7 @@ from xml.etree.ElementTree import Element
 
 import ismrmrd
 
-from gadgets.capture import Capture, settings_from_environment
+from gadgets.capture.recorder import Capture, settings_from_environment
 from gadgets.guard import Stage
 from gadgets.properties import properties_of
 from gadgets.radial import images

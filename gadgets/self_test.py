@@ -50,7 +50,7 @@ def _phantom_error() -> float:
     import h5py
     import numpy as np
 
-    from gadgets.simulate import SimulateOptions, simulate
+    from gadgets.simulation.scan import SimulateOptions, simulate
     from python_recon.metrics import match_scale, nrmse
 
     with tempfile.TemporaryDirectory() as folder:

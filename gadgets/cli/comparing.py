@@ -15,7 +15,7 @@ from rich.text import Text
 
 from gadgets.cli.console import output, parse_settings, progress
 from gadgets.properties import parse_value
-from gadgets.scenes import SCENES
+from gadgets.simulation.scenes import SCENES
 from python_recon.config import Config, load_config, load_preset
 from python_recon.errors import ConfigError
 

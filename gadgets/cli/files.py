@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from rich.table import Table
 
 from gadgets.cli.console import output, progress
-from gadgets.simulated_protocol import SimulateOptions
+from gadgets.simulation.protocol import SimulateOptions
 from python_recon.errors import ConfigError
 
 
@@ -45,7 +45,7 @@ def simulate(
     **options: Any,
 ) -> None:
     """Simulate a golden-angle scan of a beating, breathing heart: an ISMRMRD file, and its truth."""
-    from gadgets.simulate import simulate as write_scan
+    from gadgets.simulation.scan import simulate as write_scan
 
     try:
         chosen = SimulateOptions(**options)

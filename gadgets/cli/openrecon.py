@@ -23,7 +23,7 @@ _Gpu = Annotated[bool, typer.Option("--gpu", help="It may use a GPU; PyTorch has
 @app.command()
 def label(vendor: _Vendor = "research", gpu: _Gpu = False) -> None:
     """Show the label that tells the scanner what the image offers, as JSON."""
-    from gadgets.openrecon import label as make
+    from gadgets.openrecon.label import label as make
 
     _check(vendor, gpu)
     output.print_json(json.dumps(make(vendor=vendor, can_use_gpu=gpu)))
@@ -49,7 +49,7 @@ def package(
     folder: Annotated[Path, typer.Argument(help="Where the package goes.")],
 ) -> None:
     """Pack a saved image and a document into the zip that the scanner installs."""
-    from gadgets.openrecon_package import pack
+    from gadgets.openrecon.package import pack
 
     output.print(pack(image, folder), markup=False, highlight=False, soft_wrap=True)
 

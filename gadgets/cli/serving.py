@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gadgets.capture import (
+from gadgets.capture.recorder import (
     DEFAULT_QUOTA_GB,
     FOLDER_VARIABLE,
     NAMES_VARIABLE,

@@ -12,8 +12,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from gadgets.scenes import SCENES, scene
-from gadgets.simulated_protocol import SimulateOptions
+from gadgets.simulation.protocol import SimulateOptions
+from gadgets.simulation.scenes import SCENES, scene
 from python_recon.config import Config
 from python_recon.data import KSpace
 from python_recon.errors import ConfigError, DataError
@@ -54,7 +54,7 @@ class _Simulation:
     options: SimulateOptions
 
     def __call__(self, report: ProgressReport) -> tuple[KSpace, np.ndarray | None]:
-        from gadgets.simulate import simulate
+        from gadgets.simulation.scan import simulate
 
         with TemporaryDirectory() as folder:
             scan = Path(folder) / "scan.h5"

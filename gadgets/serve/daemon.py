@@ -12,7 +12,7 @@ from multiprocessing.util import get_temp_dir
 
 import psutil
 
-from gadgets.capture import CaptureSettings
+from gadgets.capture.recorder import CaptureSettings
 from gadgets.serve.attendant import Shared, linger
 from gadgets.serve.device_queue import DeviceQueue
 from gadgets.serve.doors import Doors, Network, peer_name

@@ -9,7 +9,7 @@ import socket
 from dataclasses import dataclass
 from typing import Any
 
-from gadgets.capture import Capture, CaptureSettings
+from gadgets.capture.recorder import Capture, CaptureSettings
 from gadgets.radial import images
 from gadgets.scan import ScanRecord, reported, run_stage
 from gadgets.serve import logs

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from gadgets.mrd_file import ScanFile
-from gadgets.simulate import SimulateOptions, simulate
+from gadgets.simulation.scan import SimulateOptions, simulate
 from tests.benchmarks.table import Reporter
 from tests.serving import Client, DaemonProcess, Outcome, daemon_process
 

@@ -19,7 +19,7 @@ from rich.table import Table
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from gadgets.simulate import SimulateOptions, simulate
+from gadgets.simulation.scan import SimulateOptions, simulate
 from gadgets.slices import read_slice
 from python_recon.chain import prepare_slice
 from python_recon.config import Section, load_config

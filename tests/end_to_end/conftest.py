@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gadgets.cli import app
-from gadgets.simulate import SimulateOptions, simulate
+from gadgets.simulation.scan import SimulateOptions, simulate
 
 SMALL = {"matrix": 48, "coils": 4, "frames": 3, "spokes_per_frame": 21, "noise": 0.02, "seed": 5}
 

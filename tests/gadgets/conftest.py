@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from gadgets.messages import ErrorText
-from gadgets.simulate import SimulateOptions, simulate
+from gadgets.simulation.scan import SimulateOptions, simulate
 from gadgets.wire import Wire
 
 ACCEPT_SECONDS = 60

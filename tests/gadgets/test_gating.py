@@ -13,8 +13,8 @@ from gadgets.messages import AcquisitionBucket
 from gadgets.mrd_file import ScanFile
 from gadgets.radial import images
 from gadgets.readouts import ReadoutStream
-from gadgets.simulate import SimulateOptions, simulate
-from gadgets.simulated_protocol import FIRST_TICK
+from gadgets.simulation.protocol import FIRST_TICK
+from gadgets.simulation.scan import SimulateOptions, simulate
 from gadgets.slices import read_slice
 from gadgets.waveforms import TICK_S, waveform_from
 from python_recon.acquisition.gating import respiratory_position

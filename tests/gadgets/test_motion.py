@@ -12,7 +12,7 @@ import pytest
 from gadgets.mrd_file import ScanFile
 from gadgets.radial import images
 from gadgets.readouts import ReadoutStream
-from gadgets.simulate import SimulateOptions, simulate
+from gadgets.simulation.scan import SimulateOptions, simulate
 from python_recon.config import load_config
 
 N_FRAMES, N_SPOKES = 6, 13

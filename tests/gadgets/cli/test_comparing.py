@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gadgets.cli import app
-from gadgets.simulate import SimulateOptions, simulate
+from gadgets.simulation.scan import SimulateOptions, simulate
 
 runner = CliRunner()
 

@@ -19,7 +19,7 @@ from gadgets.cli.picture import Picture
 from gadgets.cli.rendering import frame_times, image_size, rendered
 from gadgets.readouts import TICK_S
 from gadgets.series import read_series
-from gadgets.simulate import SimulateOptions, simulate
+from gadgets.simulation.scan import SimulateOptions, simulate
 from gadgets.slices import read_slice
 from python_recon.chain import reconstruct_slice
 from python_recon.config import load_config

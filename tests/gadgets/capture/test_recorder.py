@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from defusedxml.ElementTree import fromstring
 
-from gadgets.capture import (
+from gadgets.capture.recorder import (
     FOLDER_VARIABLE,
     NAMES_VARIABLE,
     QUOTA_VARIABLE,
@@ -20,7 +20,7 @@ from gadgets.capture import (
     CaptureSettings,
     settings_from_environment,
 )
-from gadgets.capture_scan import configuration_text
+from gadgets.capture.scan import configuration_text
 from gadgets.config_xml import parse_config
 from gadgets.header import parse_header
 from gadgets.messages import AcquisitionBucket, Text

@@ -12,8 +12,8 @@ import h5py
 import numpy as np
 from ismrmrd.hdf5 import acquisition_dtype, waveform_dtype
 
-from gadgets.simulated_physiology import irregular_r_waves, waveform_rows
-from gadgets.simulated_protocol import (
+from gadgets.simulation.physiology import irregular_r_waves, waveform_rows
+from gadgets.simulation.protocol import (
     NOISE_SAMPLES,
     SimulateOptions,
     Spokes,

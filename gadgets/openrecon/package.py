@@ -12,7 +12,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
-from gadgets.openrecon import LABEL_NAME
+from gadgets.openrecon.label import LABEL_NAME
 from python_recon.errors import ConfigError
 
 _A4_INCHES = (8.27, 11.69)

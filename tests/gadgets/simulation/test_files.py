@@ -5,8 +5,8 @@ from __future__ import annotations
 import h5py
 import pytest
 
-from gadgets import simulate as module
-from gadgets.simulate import SimulateOptions, simulate
+from gadgets.simulation import scan as module
+from gadgets.simulation.scan import SimulateOptions, simulate
 from python_recon.errors import ConfigError
 
 SMALL = SimulateOptions(matrix=32, coils=3, frames=3, spokes_per_frame=5)

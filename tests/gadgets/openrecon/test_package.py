@@ -13,8 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from gadgets.cli import app
-from gadgets.openrecon import LABEL_NAME, label
-from gadgets.openrecon_package import pack, read_label
+from gadgets.openrecon.label import LABEL_NAME, label
+from gadgets.openrecon.package import pack, read_label
 from python_recon.errors import ConfigError
 
 

@@ -11,8 +11,8 @@ import time
 
 import pytest
 
-from gadgets.capture import FOLDER_VARIABLE, CaptureSettings, Recorder
-from gadgets.capture_store import CaptureFile, Store
+from gadgets.capture.recorder import FOLDER_VARIABLE, CaptureSettings, Recorder
+from gadgets.capture.store import CaptureFile, Store
 from gadgets.header import parse_header
 
 LIMITED = """
@@ -22,7 +22,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
 HOLDING = """
 import sys, time
 from pathlib import Path
-from gadgets.capture_store import CaptureFile, Store
+from gadgets.capture.store import CaptureFile, Store
 with CaptureFile(Store(Path(sys.argv[1]), 10**6)) as file:
     file.write(b"half a scan")
     print(file.path.name, flush=True)
@@ -139,7 +139,7 @@ def test_a_folder_that_cannot_be_made(blob_scan, tmp_path, caplog):
 
 def test_a_disk_that_hangs_is_not_waited_for(blob_scan, tmp_path, caplog, monkeypatch):
     """The scan passes; what was written is removed when the disk answers again."""
-    monkeypatch.setattr("gadgets.capture._MAX_BACKLOG_BYTES", 100_000)
+    monkeypatch.setattr("gadgets.capture.recorder._MAX_BACKLOG_BYTES", 100_000)
     answers = threading.Event()
     write_all = CaptureFile._write_all
     monkeypatch.setattr(CaptureFile, "_write_all", lambda *each: answers.wait(60) and write_all(*each))

@@ -9,13 +9,13 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from gadgets.openrecon import LABEL_NAME, dockerfile, label, parameter_id, settings_of
+from gadgets.openrecon.label import LABEL_NAME, dockerfile, label, parameter_id, settings_of
 from gadgets.serve.settings import config_of
 from gadgets.wire import Session
 from python_recon.config import flat_keys, load_config
 from python_recon.methods.registry import validate
 
-SCHEMA = json.loads((Path(__file__).parents[2] / "docker/openrecon/schema_1.1.0.json").read_text())
+SCHEMA = json.loads((Path(__file__).parents[3] / "docker/openrecon/schema_1.1.0.json").read_text())
 
 
 @pytest.fixture(scope="module")

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 import ismrmrd
 
 from gadgets.backlog import bytes_of
-from gadgets.capture_scan import Row, ScanTables, configuration_text, unpacked, without_names
-from gadgets.capture_store import CaptureFile, Store
+from gadgets.capture.scan import Row, ScanTables, configuration_text, unpacked, without_names
+from gadgets.capture.store import CaptureFile, Store
 from gadgets.header import header_text
 from python_recon.errors import ConfigError, ReconError
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gadgets.simulated_protocol import SimulateOptions
+from gadgets.simulation.protocol import SimulateOptions
 from python_recon.config import nearest
 from python_recon.errors import ConfigError
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from gadgets.scenes import SCENES, scene
-from gadgets.simulated_protocol import SimulateOptions
+from gadgets.simulation.protocol import SimulateOptions
+from gadgets.simulation.scenes import SCENES, scene
 from python_recon.errors import ConfigError
 
 

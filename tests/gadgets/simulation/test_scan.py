@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from gadgets.simulate import SimulateOptions, simulate
+from gadgets.simulation.scan import SimulateOptions, simulate
 from python_recon.metrics import match_scale, nrmse
 from python_recon.operators.nufft import Nufft
 

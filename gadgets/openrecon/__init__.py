@@ -1,0 +1,1 @@
+"""OpenRecon: the ``label`` of an image of ours, and the ``package`` that a scanner installs."""

@@ -1,0 +1,1 @@
+"""Simulated scans: ``protocol`` and ``physiology`` plan what ``scan`` writes; ``scenes`` name some."""
