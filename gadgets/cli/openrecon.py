@@ -36,10 +36,10 @@ def dockerfile(
     gpu: _Gpu = False,
 ) -> None:
     """Write a Dockerfile that gives an image of ours the label. Best run in that image."""
-    from gadgets import openrecon
+    from gadgets.openrecon import label as labels
 
     _check(vendor, gpu)
-    text = openrecon.dockerfile(base, openrecon.label(vendor=vendor, can_use_gpu=gpu))
+    text = labels.dockerfile(base, labels.label(vendor=vendor, can_use_gpu=gpu))
     output.print(text, markup=False, highlight=False, soft_wrap=True, end="")
 
 
