@@ -14,6 +14,7 @@ PREVIEW_CONFIG ?= radial_preview.xml
 STRONG_CONFIG ?= radial_grasp.xml
 EVALUATION := evaluation
 METHODS ?= gridding,cg_sense,grasp,xd_grasp,subspace,nik,pisco
+OPTIONS ?=
 
 .PHONY: demo evaluate test lint bench clean
 .DELETE_ON_ERROR:
@@ -48,10 +49,11 @@ demo: $(VENV)/.installed
 	@echo "Previews: $(OUT)/fast $(OUT)/strong"
 	@echo "Report:   $(OUT)/report.html"
 
-# Dimensions, spokes and normalisation as published with PISCO (doi 10.1016/j.media.2025.103890).
+# Dimensions, spokes and normalisation as published with PISCO (doi 10.1016/j.media.2025.103890), but for what
+# OPTIONS says, more options of `compare`: make OPTIONS="--seeds 1" evaluate
 evaluate: $(VENV)/.installed
 	$(PISCO) compare --simulate cardiac_slow,cardiac_fast --seeds 3 --retrospective-spokes 14,8,4,2 \
-		--normalisation percentile --methods "$(METHODS)" --out $(EVALUATION)
+		--normalisation percentile --methods "$(METHODS)" --out $(EVALUATION) $(OPTIONS)
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2

@@ -15,6 +15,7 @@ from gadgets.many.merging import merge
 from gadgets.many.plan import Entry
 from gadgets.many.record import Record, digest, read_record, remove_parts
 from gadgets.many.settings import is_configured, refuse_shared_files, slice_settings
+from gadgets.many.showing import show_missing
 from gadgets.many.slices import slice_numbers
 from gadgets.many.task import Result, Task
 from python_recon.errors import ConfigError, ReconError
@@ -61,7 +62,7 @@ class Batch:
 
     An output is done when it is whole, lacks no image, and was made from the same scan, by the same
     configuration and version; its record says so. Any other that has a record is made anew, a file of other
-    origin is left alone.
+    origin is left alone. What else is wanted of images that are done is made of them.
 
     Parameters
     ----------
@@ -115,7 +116,7 @@ class Batch:
             planned = Record.planned(job, self._digest or digest(job))
             found = self._reason_to_redo(entry.output, planned)
             if isinstance(found, Record):
-                return Line(entry, "skipped", found.n_images, note="it is done")
+                return Line(entry, "skipped", found.n_images, note=_note_of_done(show_missing(job)))
             remove_parts(entry.output)
             work = _Work(entry, job, planned, reason=found)
             self._add_tasks(work)
@@ -158,7 +159,7 @@ class Batch:
 
     def _job(self, entry: Entry) -> Job:
         """The job of a scan; what was made of its images before is its own, and may be replaced."""
-        views = _views_of(self._views, entry.output.stem)
+        views = _views_of(self._views, entry)
         scan, output = entry.scan.absolute(), entry.output.absolute()
         return replace(self._template, scan=scan, output=output, views=views, overwrite=True)
 
@@ -184,6 +185,10 @@ class Batch:
         return _line(work, n_images, seconds, error)
 
 
+def _note_of_done(shown: Sequence[Path]) -> str:
+    return "it is done" + (f"; made {', '.join(map(str, shown))}" if shown else "")
+
+
 def _line(work: _Work, n_images: int, seconds: float, error: str) -> Line:
     if error:
         return Line(work.entry, "failed", n_images, seconds, error)
@@ -198,11 +203,11 @@ def _anywhere(job: Job) -> Job:
     return replace(job, config=config, local_config=job.local_config and job.local_config.absolute())
 
 
-def _views_of(folders: Views, name: str) -> Views:
+def _views_of(folders: Views, entry: Entry) -> Views:
     """What is made of the images of one scan: a file or a folder of its name in each of the folders."""
 
     def place(folder: Path | None, suffix: str = "") -> Path | None:
-        return folder and folder.absolute() / f"{name}{suffix}"
+        return folder and folder.absolute() / entry.folder / f"{entry.output.stem}{suffix}"
 
     return Views(
         preview=place(folders.preview),

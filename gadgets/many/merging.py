@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -12,16 +12,15 @@ import ismrmrd
 import numpy as np
 
 from gadgets.cli.replay_job import Job
-from gadgets.cli.views import Facts
+from gadgets.image_numbers import ImageNumbers
 from gadgets.images import ImageState, images_from
-from gadgets.info import describe
 from gadgets.many.record import Record, part_folder, publish
 from gadgets.many.settings import output_config
+from gadgets.many.showing import show
 from gadgets.mrd_file import ImageFile, ScanFile
 from gadgets.readouts import ReadoutStream
-from gadgets.series import read_series
 from python_recon.config import OutputConfig
-from python_recon.data import ImageSeries, Scan
+from python_recon.data import Counters, ImageSeries, Scan
 from python_recon.errors import ConfigError
 
 
@@ -55,21 +54,9 @@ def merge(job: Job, parts: Sequence[Path], record: Record) -> int:
                     images.append(job.out_group, image)
             merger.state.log_clipping()
             images.commit()
-        _show(job, images.path, scan_file)
+        show(job, images.path, scan_file)
         publish(images.path, job.output, replace(record, n_images=images.n_images))
     return images.n_images
-
-
-def _show(job: Job, path: Path, scan_file: ScanFile) -> None:
-    """What is wanted beside the images; raises ReconError where that cannot be made of them."""
-    if not job.views.places:
-        return
-    series = list(read_series(path, job.out_group))
-    job.views.write(series, scan_file.header)
-    if job.views.report is not None:
-        info, output = describe(scan_file.path, job.group), output_config(job)
-        facts = Facts(info.facts, {"output": output.model_dump()}, info.surprises, {})
-        job.views.write_report(series, facts)
 
 
 class _Merger:
@@ -79,14 +66,14 @@ class _Merger:
         self.state = ImageState()
         self._config = config
         self._scan = scan
-        self._counts: Counter[int] = Counter()
+        self._numbers: defaultdict[int, ImageNumbers] = defaultdict(ImageNumbers)
 
     def images(self, part: Path, group: str) -> Iterator[ismrmrd.Image]:
         """The images of a slice with their numbers among those of all slices."""
         for series in _read(part, group):
             for image in self._scaled(series):
-                self._counts[image.image_series_index] += 1
-                image.image_index = min(self._counts[image.image_series_index], np.iinfo(np.uint16).max)
+                place = Counters(slice=image.slice, contrast=image.contrast, set=image.set)
+                image.image_index = self._numbers[image.image_series_index].take(place, self._scan.limits)
                 yield image
 
     def _scaled(self, series: Sequence[ismrmrd.Image]) -> Iterator[ismrmrd.Image]:

@@ -18,6 +18,8 @@ class Entry:
 
     scan: Path
     output: Path
+    folder: Path = Path()
+    """Of the output, below that of all outputs."""
 
     @property
     def name(self) -> str:
@@ -48,7 +50,7 @@ def find_scans(patterns: Sequence[Path], output: Path) -> list[Entry]:
         raise ConfigError(f"the images of several scans need a folder, {output} is a file: give -o FOLDER")
     entries: dict[Path, Entry] = {}
     for scan, name in _scans(patterns, output):
-        entry = Entry(scan, output / name.with_suffix(SUFFIX))
+        entry = Entry(scan, output / name.with_suffix(SUFFIX), name.parent)
         other = entries.setdefault(entry.output, entry)
         if other.scan.resolve() != scan.resolve():
             raise ConfigError(

@@ -69,6 +69,13 @@ def output_config(job: Job) -> OutputConfig:
     return load_config(_settings(config)[-1]).output
 
 
+def settings_of_gadgets(job: Job) -> dict[str, Any]:
+    """What a report tells of the configuration: the settings of each gadget, or the server."""
+    if job.server is not None:
+        return {"server": ":".join(map(str, job.server))}
+    return {node.name: effective_settings(node) for node in embedded_config(choice_of(job)).nodes}
+
+
 def is_configured(job: Job) -> bool:
     """Whether one configuration was named for all scans; otherwise each scan holds its own."""
     return job.config is not None or job.local_config is not None

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import re
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -22,58 +19,47 @@ from python_recon.methods.iconik import IconikOptions
 from python_recon.methods.neural_kspace import FitOptions, NeuralKSpaceOptions
 from python_recon.methods.registry import load_method
 from python_recon.schedule import Budget
-
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
-BIN = Path(sys.executable).parent
+from tests.readme import BIN, README, ROOT, blocks, commands, shell
 
 ELSEWHERE = {
-    "make demo": "run by .ci/run",
-    "make test": "run by .ci/run",
-    "make evaluate": "takes long; see tests/gadgets/cli/test_comparing.py",
-    "python3 -m venv /opt/": "needs the scanner's computer",
-    "/opt/gadgetron-pisco/bin/pip ": "needs the scanner's computer",
-    "cp /opt/gadgetron-pisco/": "needs a Gadgetron installation",
-    "PATH=/opt/gadgetron-pisco/": "needs a Gadgetron installation",
-    "gadgetron_ismrmrd_client ": "needs a Gadgetron server",
-    "gadgetron-pisco replay -a ": "needs a Gadgetron server; see tests/gadgets/cli/test_replay.py",
-    "docker build ": "needs Docker; its files are checked in tests/docker",
-    "docker run ": "needs Docker and the image",
-    "docker compose ": "needs Docker, and a GPU",
-    "kubectl ": "needs a cluster; the manifests are checked in tests/docker",
-    "dask ": "needs a cluster; see tests/gadgets/many/test_cluster.py",
-    "gadgetron-pisco replay --scheduler ": "needs a cluster; see tests/gadgets/many/test_cluster.py",
-    "gadgetron-pisco convert ": "needs raw data; see tests/gadgets/convert",
-    "ismrmrd_hdf5_to_stream ": "needs ISMRMRD's own tools; see tests/gadgets/cli/test_replay.py",
+    "make demo": ".ci/run",
+    "make test": ".ci/run",
+    "make evaluate": "tests/end_to_end/test_readme_evaluation.py",
+    "python3 -m venv /opt/": "tests/end_to_end/test_readme_installation.py",
+    "/opt/gadgetron-pisco/bin/pip ": "tests/end_to_end/test_readme_installation.py",
+    "cp /opt/gadgetron-pisco/": "tests/end_to_end/test_readme_installation.py",
+    "PATH=/opt/gadgetron-pisco/": "tests/end_to_end/test_readme_installation.py",
+    "gadgetron_ismrmrd_client ": "tests/end_to_end/test_readme_server.py",
+    "gadgetron-pisco replay -a ": "tests/end_to_end/test_readme_server.py",
+    "ismrmrd_hdf5_to_stream ": "tests/end_to_end/test_readme_server.py",
+    "docker build ": "tests/docker/test_commands.py",
+    "docker run ": "tests/docker/test_commands.py",
+    "docker compose ": "tests/docker/test_commands.py",
+    "kubectl ": "tests/docker/test_commands.py",
+    "dask scheduler": "tests/end_to_end/test_readme_cluster.py",
+    "dask worker ": "tests/end_to_end/test_readme_cluster.py",
+    "gadgetron-pisco replay --scheduler ": "tests/end_to_end/test_readme_cluster.py",
+    "gadgetron-pisco convert meas.dat ": "tests/gadgets/convert/test_twix.py",
+    "gadgetron-pisco convert kspace.cfl ": "tests/gadgets/convert/test_bart.py",
+    "gadgetron-pisco convert raw.mat ": "tests/gadgets/convert/test_arrays.py",
 }
-"""Commands that are not run here, by their beginning, and why."""
+"""Commands that need more than a scan, by their beginning, and what runs them."""
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
-
-
-def commands() -> list[str]:
-    lines = [line for block in blocks("console") for line in block.splitlines()]
-    return [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
-
-
+@pytest.mark.timeout(900)
 def test_the_commands_run_in_their_order(tmp_path):
-    environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
-    here = [command for command in commands() if not command.startswith(tuple(ELSEWHERE))]
+    here = [line for line in commands() if not line.startswith(tuple(ELSEWHERE))]
     assert len(here) >= 10
-    for command in here:
-        done = subprocess.run(
-            command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True
-        )
-        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    for line in here:
+        shell(line, tmp_path)
     for name in ("images.h5", "report.html", "views", "comparison/comparison.png", "two_stage.h5"):
         assert (tmp_path / name).exists()
 
 
-@pytest.mark.parametrize("start", ELSEWHERE)
-def test_what_is_run_elsewhere_is_in_the_readme(start):
-    assert any(command.startswith(start) for command in commands())
+@pytest.mark.parametrize(("start", "path"), ELSEWHERE.items())
+def test_what_is_run_elsewhere_is_in_the_readme_and_there(start, path):
+    assert any(line.startswith(start) for line in commands())
+    assert start.strip() in (ROOT / path).read_text()
 
 
 def test_the_settings_are_those_of_the_code():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import h5py
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from scipy.io import savemat
 from gadgets.mrd_file import ScanFile
 from gadgets.slices import read_slice
 from python_recon.config import load_config
+from tests.readme import command
 from tests.real_data import HEART, write_real_heart
 
 KNOWN = ("--matrix", 32, "--field-of-view", 160)
@@ -61,6 +64,15 @@ class TestOrientationAndUnits:
         result = convert(tmp_path / "in.mat", target, *given, *axes, *KNOWN)
         assert result.exit_code == 0, result.stderr
         check_blob(target)
+
+    def test_the_line_in_the_readme(self, convert, check_blob, blob, tmp_path, monkeypatch):
+        k = (blob.trajectory[..., 0] + 1j * blob.trajectory[..., 1]) / 32
+        arrays = {"kspace": blob.data.transpose(3, 2, 1, 0), "k": k.transpose(2, 1, 0)}
+        savemat(tmp_path / "raw.mat", arrays)
+        monkeypatch.chdir(tmp_path)
+        result = convert(*shlex.split(command("gadgetron-pisco convert raw.mat "))[2:])
+        assert result.exit_code == 0, result.stderr
+        check_blob(tmp_path / "raw.h5")
 
     def test_matlab_7_3_has_the_same_order(self, convert, check_blob, blob, tmp_path, target):
         pairs = np.dtype([("real", "f4"), ("imag", "f4")])

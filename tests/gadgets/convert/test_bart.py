@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from tests.readme import command
 
 KNOWN = ("--field-of-view", 160)
 
@@ -39,6 +42,15 @@ def test_frames_coils_and_spokes_find_their_places(convert, check_blob, files, t
     assert result.exit_code == 0, result.stderr
     assert "68 readouts" in result.stdout
     check_blob(target)
+
+
+def test_the_line_in_the_readme(convert, check_blob, files, tmp_path, monkeypatch):
+    for suffix in ("cfl", "hdr"):
+        files[0].with_name(f"ksp.{suffix}").rename(tmp_path / f"kspace.{suffix}")
+    monkeypatch.chdir(tmp_path)
+    result = convert(*shlex.split(command("gadgetron-pisco convert kspace.cfl "))[2:])
+    assert result.exit_code == 0, result.stderr
+    check_blob(tmp_path / "kspace.h5")
 
 
 def test_golden_angles_need_the_matrix(convert, check_blob, files, tmp_path):

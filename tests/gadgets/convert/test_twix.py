@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
 import struct
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 
 from gadgets.convert.twix import directions
 from gadgets.mrd_file import ScanFile
+from tests.readme import command
 
 pytest.importorskip("twixtools", reason="twixtools is an extra")
 from twixtools import write_twix
@@ -89,6 +92,15 @@ def target(twix, tmp_path, convert) -> Path:
 
 def test_the_image_is_right(target, check_blob):
     check_blob(target)
+
+
+def test_the_line_in_the_readme(twix, target, convert, tmp_path, monkeypatch):
+    monkeypatch.chdir(shutil.copy(twix, tmp_path / "meas.dat").parent)
+    result = convert(*shlex.split(command("gadgetron-pisco convert meas.dat "))[2:])
+    assert result.exit_code == 0, result.stderr
+    with ScanFile(tmp_path / "meas.h5") as scan, ScanFile(target) as expected:
+        assert scan.header_xml == expected.header_xml
+        np.testing.assert_array_equal(scan.heads(), expected.heads())
 
 
 def test_readouts_keep_counters_times_and_places(target):

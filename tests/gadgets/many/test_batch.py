@@ -12,7 +12,7 @@ import pytest
 from gadgets.cli.replay_job import Job
 from gadgets.cli.views import Views
 from gadgets.many.batch import Batch
-from gadgets.many.plan import Entry
+from gadgets.many.plan import Entry, find_scans
 from gadgets.many.task import Result, from_json, perform, to_json
 from gadgets.mrd_file import CONFIG
 from gadgets.pump import Timeouts
@@ -127,6 +127,27 @@ class TestResuming:
         line = run(job)
         assert (line.outcome, line.n_images, n_images(entry.output)) == ("done", 2, 2)
         assert "fly in the bore" in line.note
+
+    def test_what_is_wanted_later_is_made_of_the_images(self, run, new_job, tmp_path):
+        job, wanted = new_job("radial_preview"), Views(nifti=tmp_path / "nii", report=tmp_path / "reports")
+        run(job)
+        line = run(job, views=wanted)
+        assert line.outcome == "skipped"
+        nifti, report = tmp_path / "nii/images.nii.gz", tmp_path / "reports/images.html"
+        assert line.note == f"it is done; made {nifti}, {report}"
+        assert nifti.exists()
+        assert "spokes_per_frame" in report.read_text()
+        assert run(job, views=wanted).note == "it is done"
+
+    def test_scans_of_one_name_have_views_of_their_own(self, new_job, one_slice, tmp_path):
+        job = new_job("radial_preview")
+        for day in ("monday", "tuesday"):
+            (tmp_path / day).mkdir()
+            shutil.copy2(one_slice, tmp_path / day / "a.h5")
+        entries = find_scans([tmp_path / "*day/*.h5"], tmp_path / "out")
+        lines = list(Batch(job, entries, Views(report=tmp_path / "reports"), splits=False).lines(in_process))
+        assert [line.outcome for line in lines] == ["done", "done"]
+        assert all((tmp_path / "reports" / day / "a.html").exists() for day in ("monday", "tuesday"))
 
     def test_a_captured_scan_brings_its_own_configuration(self, run, job, entry):
         with h5py.File(entry.scan, "r+") as file:
