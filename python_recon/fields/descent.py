@@ -53,6 +53,8 @@ class FitReport:
     share: float = 1.0
     """Of the field in the sum with its start."""
     best_step: int = 0
+    chosen: dict[str, float] = field(default_factory=dict)
+    """What held-out spokes chose, by its name."""
     losses: list[float] = field(default_factory=list)
     """Data term at every judgement."""
     held_out: list[float] = field(default_factory=list)

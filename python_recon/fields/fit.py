@@ -16,6 +16,7 @@ from python_recon.fields.field import KSpaceField
 from python_recon.fields.judge import Judge
 from python_recon.fields.samples import Samples
 from python_recon.fields.tracking import Track, untracked
+from python_recon.fields.weight_trials import FixedWeight, WeightTrials
 from python_recon.losses import hdr
 from python_recon.schedule import Budget
 
@@ -38,9 +39,9 @@ class FitPlan:
     outer_weight: float
     """f of the HDR loss."""
     consistency_weight: float
-    """Of PISCO relative to the data term."""
+    """Of PISCO relative to the data term, where it is not chosen on the way."""
     consistency_from: float
-    """Share of the steps that the data term has for itself."""
+    """Share of the fit that the data term has for itself."""
     has_own_steps: bool
     """Whether PISCO's gradient makes optimiser steps of its own (as published) or is added to the data's."""
     uses_amsgrad: bool = False
@@ -58,13 +59,14 @@ def fit(
     judge: Judge | None = None,
     offset: torch.Tensor | None = None,
     consistency: Consistency | None = None,
+    choose_weight: Callable[[], float] | None = None,
     forward: Forward | None = None,
     track: Track = untracked,
 ) -> FitReport:
     """Fit a field; its parameters end as the best that the judge saw, or the last ones without a judge.
 
     Minimises the HDR loss of ``forward + offset`` (see :func:`~python_recon.losses.hdr`) and, from a part of
-    the steps on, PISCO. Ends at the last step, at the deadline, or when held-out spokes are predicted no
+    the fit on, PISCO. Ends at the last step, at the deadline, or when held-out spokes are predicted no
     better any more.
 
     Parameters
@@ -75,6 +77,9 @@ def fit(
         What it is fitted to, on its device.
     offset
         (point, coil) of the samples, added to the field; None: zero.
+    choose_weight
+        Error of the field as it is, by which the weight of PISCO is chosen (see
+        :mod:`~python_recon.fields.weight_trials`); None: it is that of the plan.
     forward
         What predicts the samples, where it is not the field itself.
     track
@@ -85,15 +90,23 @@ def fit(
     BackendError
         If the fit diverged before there was a finite field.
     """
-    steps = _Steps(net, samples, plan, generator, offset, consistency, forward or net)
-    descent = Descent(
-        "fit",
-        plan.steps,
-        cosine if plan.anneals else constant,
-        settles_from=plan.consistency_from if consistency is not None else 0.0,
+    trained = [p for p in net.parameters() if p.requires_grad]
+    optimiser = adam(trained, plan.learning_rate, samples.k.device, amsgrad=plan.uses_amsgrad)
+    weight: FixedWeight | WeightTrials = FixedWeight(
+        plan.consistency_weight, plan.consistency_from if consistency else 0.0, plan.steps
     )
+    if consistency and choose_weight:
+        weight = WeightTrials(plan.consistency_from, plan.steps, optimiser, generator, choose_weight)
+    rate = cosine if plan.anneals else constant
+    descent = Descent(
+        "fit", weight.steps, lambda done: rate(weight.on_the_way(done)), settles_from=weight.settles_from
+    )
+    steps = _Steps(net, samples, plan, optimiser, generator, offset, consistency, weight, forward or net)
     judgement = None if judge is None else partial(judge, net)
-    return descend(net, steps.optimiser, steps, descent, budget, judgement, track)
+    report = descend(net, optimiser, steps, descent, budget, judgement, track)
+    if (chosen := weight.chosen(report.best_step)) is not None:
+        report.chosen["consistency_weight"] = chosen
+    return report
 
 
 @dataclass
@@ -103,37 +116,38 @@ class _Steps:
     net: KSpaceField
     samples: Samples
     plan: FitPlan
+    optimiser: torch.optim.Optimizer
     generator: torch.Generator
     offset: torch.Tensor | None
     consistency: Consistency | None
+    weight: Callable[[float], float]
+    """Of the consistency, by the share of the fit that is done."""
     forward: Forward
 
     def __post_init__(self) -> None:
         device = self.samples.k.device
-        trained = [p for p in self.net.parameters() if p.requires_grad]
-        self.optimiser = adam(trained, self.plan.learning_rate, device, amsgrad=self.plan.uses_amsgrad)
         self.chosen = torch.zeros(self.plan.batch, dtype=torch.int64, device=device)
         data_step = partial(self._descend, self._data_term)
         self.data_step = captured(data_step, device) if self.plan.is_captured else data_step
 
-    def __call__(self, number: int, _done: float) -> torch.Tensor:
+    def __call__(self, _number: int, done: float) -> torch.Tensor:
         """One optimiser step, or two where PISCO has its own; the data term."""
+        weight = self.weight(done)
         torch.randint(self.samples.n_points, self.chosen.shape, generator=self.generator, out=self.chosen)
-        begins = self.plan.consistency_from * self.plan.steps
-        consistency = self.consistency if number >= begins else None
-        if consistency is None:
+        if self.consistency is None or weight == 0:
             return self.data_step()
+        weighed = partial(self._weighed, self.consistency, weight)
         if self.plan.has_own_steps:
             data = self.data_step()
-            self._descend(partial(self._weighed, consistency))
+            self._descend(weighed)
             return data
         data = self._data_term()
-        self._descend(lambda: data + self._weighed(consistency))
+        self._descend(lambda: data + weighed())
         return data.detach()
 
-    def _weighed(self, consistency: Consistency) -> torch.Tensor:
+    def _weighed(self, consistency: Consistency, weight: float) -> torch.Tensor:
         with _mixed_precision(self.samples.k.device):
-            return self.plan.consistency_weight * consistency(self.net, self.generator)
+            return weight * consistency(self.net, self.generator)
 
     def _data_term(self) -> torch.Tensor:
         """Of the chosen samples."""

@@ -11,14 +11,12 @@ import torch
 
 from python_recon.errors import ConfigError
 from python_recon.fields.breathing import BreathingBasis
+from python_recon.fields.combining import Combination
 from python_recon.fields.field import KSpaceField
 from python_recon.fields.image_field import ImageField
 from python_recon.fields.low_rank import LowRankStart
-from python_recon.fields.resampling import resample_maps
 from python_recon.fields.time_axis import TimeAxis
 from python_recon.fields.view import FramesAt, View
-from python_recon.losses.tiles import grid_axis
-from python_recon.operators.sense import combine
 
 _FRAMES = 4
 """Rendered together."""
@@ -112,25 +110,6 @@ class FittedField:
 
 
 def _combined(net: KSpaceField, maps: torch.Tensor, view: View) -> FramesAt:
-    """Cartesian query of the disc that the spokes reach, transformed and combined."""
-    matrix, measured = view.matrix, (maps.shape[-2], maps.shape[-1])
-    grid = _grid(matrix, measured).to(maps.device)
-    reached = (torch.linalg.vector_norm(grid, dim=-1) < 1).flatten().nonzero()[:, 0]
-    places, seen = grid.flatten(0, 1)[reached], view.cut(resample_maps(maps, matrix))
-    factor = (matrix[0] * matrix[1] / (measured[0] * measured[1])) ** 0.5
-
-    def frames(t: torch.Tensor) -> torch.Tensor:
-        values = net.at_times(places, t)
-        kspace = torch.zeros(len(t), net.n_coils, grid[..., 0].numel(), dtype=values.dtype, device=t.device)
-        kspace[:, :, reached] = values.transpose(1, 2)
-        shifted = torch.fft.ifftshift(kspace.unflatten(-1, matrix), (-2, -1))  # type: ignore[no-untyped-call]
-        coil_images = torch.fft.fftshift(torch.fft.ifft2(shifted, norm="ortho"), (-2, -1))
-        return factor * combine(view.cut(coil_images), seen)
-
-    return frames
-
-
-def _grid(matrix: tuple[int, int], measured: tuple[int, int]) -> torch.Tensor:
-    """Cartesian coordinates (y, x, 2) of a matrix, in units of the measured k-space."""
-    y, x = (grid_axis(n) * (n / old) for n, old in zip(matrix, measured, strict=True))
-    return torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)
+    """Combined images of a view as a function of time."""
+    combination = Combination(maps, view)
+    return lambda t: combination(net.at_times(combination.places, t))

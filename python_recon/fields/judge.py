@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 
-from python_recon.fields.field import KSpaceField
 from python_recon.fields.samples import Samples
+
+Signal = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""Places k (point, 2) and t (point,) to a signal (point, coil): that of a field, say."""
 
 _CHUNK = 16_384
 """Points evaluated together."""
@@ -31,7 +33,7 @@ class Judge:
         self._samples, self._offset = samples, offset
         self._weights = torch.linalg.vector_norm(samples.k, dim=-1)[:, None]
 
-    def __call__(self, field: KSpaceField) -> tuple[float, float]:
+    def __call__(self, field: Signal) -> tuple[float, float]:
         """Error, and share of the field."""
         measured = self._samples.values
         predicted = torch.cat(list(self._predict(field)))
@@ -51,7 +53,7 @@ class Judge:
         return (self._weights * values).sum()
 
     @torch.no_grad()
-    def _predict(self, field: KSpaceField) -> Iterator[torch.Tensor]:
+    def _predict(self, field: Signal) -> Iterator[torch.Tensor]:
         for k, t in zip(
             torch.split(self._samples.k, _CHUNK), torch.split(self._samples.t, _CHUNK), strict=True
         ):

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from python_recon.config import Section
 from python_recon.data import KSpace
 from python_recon.errors import DataError
 from python_recon.fields.checkpoint import Checkpoint, Origin, load
@@ -15,6 +16,7 @@ from python_recon.fields.corrected import CorrectedField
 from python_recon.fields.field import KSpaceField
 from python_recon.fields.fitted import FittedField
 from python_recon.fields.image_field import ComponentField, Correction, ImageField
+from python_recon.fields.keeping import KeepingOptions
 
 _SAME_SCALE = 1e-3
 """Relative difference of the largest samples of one scan, prepared twice in the same way."""
@@ -42,11 +44,20 @@ def take_over(net: KSpaceField | ImageField, former: FittedField, t: torch.Tenso
     return fits
 
 
-def resume(net: KSpaceField | ImageField, path: Path, kspace: KSpace, scale: float, t: torch.Tensor) -> None:
+def resume(
+    net: KSpaceField | ImageField,
+    path: Path,
+    options: Section,
+    kspace: KSpace,
+    scale: float,
+    t: torch.Tensor,
+) -> None:
     """Begin with a checkpoint of the same scan.
 
     Parameters
     ----------
+    options
+        Of the fit that is to go on.
     kspace
         Prepared.
     scale
@@ -63,12 +74,25 @@ def resume(net: KSpaceField | ImageField, path: Path, kspace: KSpace, scale: flo
     require_scan(checkpoint, kspace, scale)
     if checkpoint.fitted.net is None:
         raise DataError(f"{path} holds a start without a field: there is no fit to go on from")
-    if not take_over(net, checkpoint.fitted, t):
-        told = ", ".join(f"{key} {value!r}" for key, value in checkpoint.options.items() if key != "resume")
+    if not (_has_same_part(checkpoint, options) and take_over(net, checkpoint.fitted, t)):
         raise DataError(
-            f"the field in {path} is of another kind or size than the options ask for: fit with "
-            f"{checkpoint.method} and the options that it was made with, {told}"
+            f"the field in {path} is of another kind or size than the options ask for: it was fitted by "
+            f"{checkpoint.method} with {_differences(checkpoint, options)}; fit in the same way, or leave "
+            "options.resume empty to begin anew"
         )
+
+
+def _has_same_part(checkpoint: Checkpoint, options: Section) -> bool:
+    """Whether both fields are what is added to the same kind of start, or stand alone."""
+    return bool(checkpoint.options.get("start", "none") == getattr(options, "start", "none"))
+
+
+def _differences(checkpoint: Checkpoint, options: Section) -> str:
+    """The options that differ, as the checkpoint has them."""
+    asked = options.model_dump()
+    kept = {key: value for key, value in checkpoint.options.items() if key not in KeepingOptions.model_fields}
+    told = [f"{key} {value!r}" for key, value in kept.items() if asked.get(key) != value]
+    return ", ".join(told) or "the same options"
 
 
 def _shapes(module: nn.Module) -> dict[str, torch.Size]:

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+# Optimisers load it at their first use, which takes seconds: here it is loaded before the data are there.
+import torch._dynamo
+
 from python_recon.acquisition.gating import respiratory_position
 from python_recon.data import CoilMaps, KSpace
 from python_recon.errors import ConfigError, DataError
@@ -22,7 +25,14 @@ from python_recon.fields.fitted import FittedField
 from python_recon.fields.image_field import ImageField
 from python_recon.fields.keeping import KeepingOptions
 from python_recon.fields.low_rank import LowRankStart
-from python_recon.fields.samples import FEWEST_SPOKES, Samples, frame_means, frame_times, split_spokes
+from python_recon.fields.samples import (
+    FEWEST_SPOKES,
+    Samples,
+    frame_means,
+    frame_times,
+    split_spokes,
+    spoke_times,
+)
 from python_recon.fields.shrinking import shrunk
 from python_recon.fields.time_axis import SplineBasis, TimeAxis
 from python_recon.fields.tracking import Track, tensorboard, untracked
@@ -65,6 +75,13 @@ class FieldProblem:
     def frame_coordinates(self) -> torch.Tensor:
         """Time coordinate of every frame (frame,)."""
         return torch.as_tensor(self.axis.of(frame_times(self.kspace)), device=self.kspace.data.device)
+
+    @property
+    def spoke_coordinates(self) -> torch.Tensor:
+        """Time coordinate of every spoke (frame, spoke); 0 for those that are not fitted."""
+        t = np.zeros(self.kept.shape, dtype=np.float32)
+        t[self.kept] = self.axis.of(spoke_times(self.kspace)[self.kept])
+        return torch.as_tensor(t, device=self.kspace.data.device)
 
     @cached_property
     def breath(self) -> np.ndarray | None:
@@ -109,7 +126,7 @@ class FieldProblem:
         """
         if self.options.resume:
             path = path_of_slice(self.options.resume, self.kspace.counters)
-            resume(net, path, self.kspace, self.scale, self.frame_coordinates)
+            resume(net, path, self.options, self.kspace, self.scale, self.frame_coordinates)
         elif isinstance(budget.start, FittedField):
             take_over(net, budget.start, self.frame_coordinates)
         return bool(self.options.resume)

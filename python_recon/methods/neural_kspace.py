@@ -7,15 +7,16 @@ transformed and combined with the coil maps.
 
 The presets ``nik``, ``pisco`` and ``pisco_dist`` are ours: few temporal functions instead of time as an input
 (see :class:`~python_recon.fields.field.SeparableField`), PISCO on tiles that are evaluated once, stopping by
-held-out spokes. PISCO's f is the sum of a subspace reconstruction and a network; the network's share in it is
-what the held-out spokes ask for. ``nik_paper``, ``pisco_paper`` and ``pisco_dist_paper`` are as published:
-Huang et al., arXiv:2212.08479; Spieker et al., doi:10.1016/j.media.2025.103890 and arXiv:2404.08350.
+held-out spokes. PISCO's f is the sum of a subspace reconstruction and a network; the network's share in it
+and the weight of PISCO are what the held-out spokes ask for. ``nik_paper``, ``pisco_paper`` and
+``pisco_dist_paper`` are as published: Huang et al., arXiv:2212.08479; Spieker et al.,
+doi:10.1016/j.media.2025.103890 and arXiv:2404.08350.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -33,10 +34,12 @@ from python_recon.fields.keeping import KeepingOptions
 from python_recon.fields.low_rank import LowRankStart
 from python_recon.fields.samples import Samples
 from python_recon.fields.shrinking import within_memory
+from python_recon.fields.weight_trials import WEIGHTS
 from python_recon.losses import kernels_of, tile_size
 from python_recon.memory import Size, series_need
 from python_recon.methods.field_problem import FieldProblem, JudgedStart, hold_out, start_alone, unit_of
 from python_recon.methods.field_time import time_axis
+from python_recon.methods.pisco_weight import number_of, weight_judge, weight_told
 from python_recon.methods.registry import Method, Reconstruction
 from python_recon.methods.subspace import SubspaceOptions, temporal_basis
 from python_recon.schedule import Budget
@@ -82,8 +85,9 @@ class NeuralKSpaceOptions(FitOptions):
     implementation: ClassVar[str] = "neural_kspace"
     start: Literal["none", "subspace"] = "none"
     """What the network is added to: nothing, or a subspace reconstruction."""
-    pisco_weight: float = Field(0.0, ge=0)
-    """Weight of PISCO; 0: none."""
+    pisco_weight: Annotated[float, Field(ge=0)] | Literal["held_out"] = 0.0
+    """Weight of PISCO; 0: none. held_out: the one of 0, 0.03, 0.1, 0.3 and 1 whose images predict held-out
+    spokes best after a short trial; 0.3 where no spokes can be held out."""
     pisco_variant: Literal["residual", "all_pairs", "distance"] = "residual"
     """What is compared: targets with their own kernel or with all, or the kernels."""
     pisco_form: Literal["tiles", "published"] = "tiles"
@@ -91,7 +95,7 @@ class NeuralKSpaceOptions(FitOptions):
     pisco_sets: int = Field(6, ge=1)
     """Sets of k-space to a step."""
     pisco_from: float = Field(0.2, ge=0, lt=1)
-    """Share of the steps that the data term has for itself."""
+    """Share of the fit that the data term has for itself."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,10 @@ def run(kspace: KSpace, maps: CoilMaps, options: NeuralKSpaceOptions, budget: Bu
 
     (net, report, comment), taken = within_memory(attempt, options)
     final = None if start is None else start.final(budget)
-    return problem.with_options(taken).reconstruction(net, final, report, comment)
+    problem = problem.with_options(taken)
+    if report.chosen:  # so that a checkpoint tells it
+        taken = taken.model_copy(update={"pisco_weight": report.chosen["consistency_weight"]})
+    return replace(problem, options=taken).reconstruction(net, final, report, comment)
 
 
 def _fitted(
@@ -148,18 +155,22 @@ def _fitted(
     first = None if start is None else start.first
     net = new_field(problem, options, budget)
     consistency, comment = _consistency(problem, options, first)
+    judge = _judge(problem, first)
+    weight = options.pisco_weight
     report = fit(
         net,
         problem.samples,
-        plan_of(options, options.pisco_weight, options.pisco_from, options.pisco_form == "published"),
+        plan_of(options, number_of(weight), options.pisco_from, options.pisco_form == "published"),
         budget if start is None else start.rest_of(budget),
         torch.Generator(problem.samples.k.device).manual_seed(options.seed),
-        judge=_judge(problem, first),
+        judge=judge,
         offset=None if first is None else first.signal(problem.samples.k, problem.samples.t),
         consistency=consistency,
+        choose_weight=weight_judge(weight, net, problem.maps, judge),
         track=problem.track,
     )
-    return net, report, comment
+    told = "" if consistency is None else weight_told(weight, report, judge is not None)
+    return net, report, comment or told
 
 
 def new_field(problem: Problem, options: FitOptions, budget: Budget) -> KSpaceField:
@@ -244,7 +255,10 @@ def _need(size: Size, options: NeuralKSpaceOptions) -> float:
     n_points = max(options.batch, _consistency_points(size.n_coils, options))
     steps = needs.with_graph(n_points, size.n_coils, options)
     field = max(steps, needs.without_graph(looked_at, size.n_coils, options))
-    return series_need(size) + needs.parameters(size.n_coils, options) + field
+    weights = needs.parameters(size.n_coils, options)
+    if options.pisco_weight == "held_out":  # the fit where the trials begin, and where each of them ended
+        weights *= 1 + (len(WEIGHTS) + 1) / 2
+    return series_need(size) + weights + field
 
 
 def _consistency_points(n_coils: int, options: NeuralKSpaceOptions) -> float:

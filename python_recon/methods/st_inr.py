@@ -3,7 +3,9 @@
 The field of component images (see :mod:`~python_recon.methods.subspace_inr`) first learns the images of a
 subspace reconstruction, then is fitted to the spokes. What it has changed by then is added to the images in
 the share that the held-out spokes ask for: much where few spokes have left the start noisy, little where the
-start is good and the field too smooth for it. At last the start is computed anew, with all spokes.
+start is good and the field too smooth for it. They choose the field's regularisation, too, by
+short fits with a quarter and with four times of what is set. At last the start is computed anew, with all
+spokes.
 
 After Feng et al., doi:10.1109/TMI.2025.3526452. Departures: low rank by a factorisation with a temporal basis
 from the scan, where the paper has a nuclear norm and a field of three dimensions (for that see
@@ -12,13 +14,20 @@ from the scan, where the paper has a nuclear norm and a field of three dimension
 
 from __future__ import annotations
 
+import copy
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import ClassVar
 
 import torch
 from pydantic import Field
 
 from python_recon.data import CoilMaps, KSpace
-from python_recon.fields.descent import Descent, FitReport, adam, cosine, descend, stepping
+from python_recon.fields.descent import Descent, FitReport, Judgement, adam, cosine, descend, stepping
 from python_recon.fields.image_field import ComponentField, Correction
 from python_recon.fields.low_rank import LowRankStart
 from python_recon.fields.shrinking import within_memory
@@ -27,16 +36,28 @@ from python_recon.methods.field_problem import JudgedStart, start_alone
 from python_recon.methods.registry import Method, Reconstruction
 from python_recon.methods.subspace_inr import (
     PATIENCE,
+    DataTerm,
     ImageProblem,
     SubspaceInrOptions,
     components_need,
+    data_term,
     fit_components,
     held_out_judge,
     new_field,
 )
-from python_recon.schedule import Budget
+from python_recon.schedule import Budget, part_of
 
 _DISTILLATION_RATE = 1e-2
+_FACTORS = (1.0, 0.25, 4.0)
+"""Of the spatial regularisation that is set, which are tried."""
+_TRIAL_SHARE = 0.25
+"""Of the steps that a trial has."""
+_TRIAL_TIME = 0.15
+"""Of the time that is left, that a trial may take at most."""
+_CLEARLY = 0.999
+"""Ratio of held-out errors below which one is smaller not just by chance."""
+
+_log = logging.getLogger(__name__)
 
 
 class StInrOptions(SubspaceInrOptions):
@@ -48,6 +69,8 @@ class StInrOptions(SubspaceInrOptions):
     """Steps in which the field learns the images of the subspace reconstruction."""
     steps: int = Field(160, ge=1)
     """Most steps in which it is fitted to the spokes."""
+    spatial_regularisation: float = Field(0.25, ge=0)
+    """mu of the field, unless held-out spokes choose a quarter or four times of it; 0: none."""
     learning_rate: float = Field(3e-3, gt=0)
     """Of Adam in those steps, at first; it falls to zero along a cosine."""
 
@@ -64,12 +87,45 @@ def run(kspace: KSpace, maps: CoilMaps, options: StInrOptions, budget: Budget) -
         net = new_field(problem, first.temporal, chosen)
         if not problem.begin(net, budget):
             distil(net, first, chosen.distillation_steps, for_field)
-        judge = held_out_judge(problem, net, first)
-        return net, fit_components(problem, net, chosen, for_field, judge)
+        term, judge_of = data_term(problem, net.temporal), partial(held_out_judge, problem, start=first)
+        regularised = _regularised(problem, net, term, judge_of, chosen, for_field)
+        return net, fit_components(problem, net, regularised, for_field, judge_of(net), term)
 
     (net, report), taken = within_memory(attempt, options)
     final = start.final(budget)
     return problem.with_options(taken).reconstruction(Correction(net, first), final, report)
+
+
+def _regularised(
+    problem: ImageProblem,
+    net: ComponentField,
+    term: DataTerm,
+    judge_of: Callable[[ComponentField], Judgement | None],
+    options: StInrOptions,
+    budget: Budget,
+) -> StInrOptions:
+    """The options with the spatial regularisation whose short fit predicts held-out spokes best."""
+    errors = {}
+    for index, factor in enumerate(_FACTORS if options.spatial_regularisation else ()):
+        weight = factor * options.spatial_regularisation
+        steps = math.ceil(_TRIAL_SHARE * options.steps)
+        chosen = options.model_copy(update={"spatial_regularisation": weight, "steps": steps})
+        trial, part = copy.deepcopy(net), _part(budget, index)
+        found = fit_components(problem, trial, chosen, part, judge_of(trial), term).held_out
+        errors[weight] = min(found) / (1.0 if factor == 1 else _CLEARLY)
+        if budget.is_spent:
+            break
+    best = min(errors, key=errors.__getitem__, default=0.0)
+    if best != options.spatial_regularisation:
+        _log.info("held-out spokes choose a spatial_regularisation of %g", best)
+    return options.model_copy(update={"spatial_regularisation": best})
+
+
+def _part(budget: Budget, index: int) -> Budget:
+    """What a trial may take of the time that is left, and its share in the progress."""
+    seconds = time.monotonic() - budget.started + _TRIAL_TIME * budget.left_s
+    report = part_of(budget.report, index, len(_FACTORS), "trial")
+    return replace(budget, seconds=min(seconds, budget.seconds), report=report)
 
 
 def distil(net: ComponentField, start: LowRankStart, steps: int, budget: Budget) -> None:

@@ -5,6 +5,8 @@ U(x, y), a hash grid and a small network, minimise ::
 
     |W^1/2 (F S V U - y)|^2 / 2 + mu sum_yx sqrt(sum_k |grad U_k|^2)
 
+over spokes without frames: V has its values at the time of every single one.
+
 Subspace INR: arXiv:2412.12742. Departures: V is fixed, where the paper fits a second network that starts from
 it; the data term is the normal operator of the subspace, whose gradient needs FFTs only, where the paper
 compares spoke by spoke; held-out spokes, not a number of steps, end the fit.
@@ -13,7 +15,7 @@ compares spoke by spoke; held-out spokes, not a number of steps, end the fit.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -23,7 +25,7 @@ from python_recon.data import CoilMaps, KSpace
 from python_recon.fields import needs
 from python_recon.fields.breathing import TemporalBasis
 from python_recon.fields.capture import captured
-from python_recon.fields.component_data import ComponentData, joint_variation
+from python_recon.fields.component_data import ComponentData, joint_variation, one_frame
 from python_recon.fields.descent import Descent, FitReport, Judgement, adam, cosine, descend
 from python_recon.fields.image_field import ComponentField, ImageFieldOptions, SeriesSignal
 from python_recon.fields.judge import Judge
@@ -37,8 +39,6 @@ from python_recon.methods.field_time import time_axis
 from python_recon.methods.registry import Method, Reconstruction
 from python_recon.methods.sense_problem import SenseProblem, time_average
 from python_recon.methods.subspace import SubspaceOptions, temporal_basis, undersampling
-from python_recon.operators.sense import data_weights
-from python_recon.operators.toeplitz import SubspaceGram
 from python_recon.schedule import Budget
 
 if TYPE_CHECKING:
@@ -106,6 +106,15 @@ class ImageProblem(FieldProblem):
         return View.whole(self.kspace.matrix)
 
 
+@dataclass(frozen=True)
+class DataTerm:
+    """What a field of components is fitted to."""
+
+    data: ComponentData
+    noise: torch.Tensor
+    """Of a pixel of its right side."""
+
+
 def run(kspace: KSpace, maps: CoilMaps, options: SubspaceInrOptions, budget: Budget) -> Reconstruction:
     """The series; stops at the deadline with the best field it has."""
     problem = ImageProblem.from_kspace(kspace, maps, options, options.held_out_share)
@@ -114,7 +123,8 @@ def run(kspace: KSpace, maps: CoilMaps, options: SubspaceInrOptions, budget: Bud
     def attempt(chosen: SubspaceInrOptions) -> tuple[ComponentField, FitReport]:
         net = new_field(problem, problem.temporal(basis), chosen)
         problem.begin(net, budget)
-        return net, fit_components(problem, net, chosen, budget, held_out_judge(problem, net))
+        term, judge = data_term(problem, net.temporal), held_out_judge(problem, net)
+        return net, fit_components(problem, net, chosen, budget, judge, term)
 
     (net, report), taken = within_memory(attempt, options)
     return problem.with_options(taken).reconstruction(net, None, report)
@@ -133,11 +143,12 @@ def fit_components(
     options: SubspaceInrOptions,
     budget: Budget,
     judge: Judgement | None,
+    term: DataTerm,
 ) -> FitReport:
     """Fit a field to the spokes that are kept; raises BackendError where it diverges."""
     device = problem.kspace.data.device
     optimiser = adam(net.parameters(), options.learning_rate, device)
-    backward = _backward(problem, net, options)
+    backward = _backward(problem, net, options, term)
 
     def step() -> torch.Tensor:
         optimiser.zero_grad(set_to_none=True)
@@ -151,12 +162,11 @@ def fit_components(
 
 
 def _backward(
-    problem: ImageProblem, net: ComponentField, options: SubspaceInrOptions
+    problem: ImageProblem, net: ComponentField, options: SubspaceInrOptions, term: DataTerm
 ) -> Callable[[], torch.Tensor]:
     """Leaves the gradients of the functional in the parameters, and gives the misfit."""
-    data, noise = component_data(problem, net.temporal)
-    kspace = problem.fitted_kspace
-    weight = options.spatial_regularisation * undersampling(kspace) * noise * kspace.n_frames**0.5
+    data = term.data
+    weight = options.spatial_regularisation * undersampling(problem.fitted_kspace) * term.noise
 
     def backward() -> torch.Tensor:
         components = net.components(problem.view)
@@ -169,15 +179,12 @@ def _backward(
     return backward
 
 
-def component_data(problem: ImageProblem, temporal: TemporalBasis) -> tuple[ComponentData, torch.Tensor]:
-    """The data term of the spokes that are kept, and the noise of its right side, in units of the scale."""
-    kspace, basis = problem.fitted_kspace, temporal(problem.frame_coordinates)
-    frames = SenseProblem.from_kspace(kspace, problem.maps)
-    right_side = torch.einsum("fk,fyx->kyx", basis.to(frames.right_side.dtype), frames.right_side)
-    energy = (data_weights(kspace)[:, None] * kspace.data.abs().square()).sum()
-    gram = SubspaceGram(frames.kernels, frames.maps, basis)
-    data = ComponentData(gram, right_side / problem.scale, energy / problem.scale**2)
-    return data, frames.noise / problem.scale
+def data_term(problem: ImageProblem, temporal: TemporalBasis) -> DataTerm:
+    """Of the spokes that are kept, each at its own time, in units of the scale."""
+    spokes = one_frame(replace(problem.fitted_kspace, data=problem.kspace.data / problem.scale))
+    curves = temporal(problem.spoke_coordinates).flatten(0, 1)
+    noise = SenseProblem.from_kspace(spokes, problem.maps).noise
+    return DataTerm(ComponentData.of_spokes(spokes, problem.maps, curves), noise)
 
 
 def held_out_judge(

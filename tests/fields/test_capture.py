@@ -37,12 +37,14 @@ def sine_field(device="cuda"):
     return build_field(options, 2, torch.device(device), "plain", lambda: None, seed=0)
 
 
-def fitted(**changes):
-    """Losses and parameters after a fit on CUDA."""
+def fitted(errors=(), **changes):
+    """Losses and parameters after a fit on CUDA; by errors of its candidates, a weight is chosen."""
     net, samples = sine_field(), on_cuda(random_samples(LinearField(2, seed=1)))
     generator = torch.Generator("cuda").manual_seed(0)
     pull = lambda field, _generator: sum(p.square().sum() for p in field.parameters())  # noqa: E731
-    report = fit(net, samples, replace(PLAN, **changes), Budget(), generator, consistency=pull)
+    judge = iter(errors).__next__ if errors else None
+    plan = replace(PLAN, **changes)
+    report = fit(net, samples, plan, Budget(), generator, consistency=pull, choose_weight=judge)
     return report.losses, torch.cat([p.detach().flatten() for p in net.parameters()])
 
 
@@ -93,6 +95,20 @@ def test_steps_of_pisco_go_on_where_the_graph_ended(has_own_steps):
     )
     assert losses == pytest.approx(expected_losses, rel=1e-2)
     assert relative_error(parameters, expected) < 1e-2
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("begins", [0.0, 0.2])
+@pytest.mark.parametrize("errors", [(1.0, 2.0, 2.0, 2.0, 2.0), (2.0, 1.0, 2.0, 2.0, 2.0)])
+def test_trials_of_weights_go_back_and_forth_between_graph_and_steps(begins, errors):
+    """The winner is a weight of 0, whose steps are captured, or one whose steps are not."""
+    changes = {"errors": errors, "consistency_from": begins, "steps": 100}
+    (losses, parameters), (expected_losses, expected) = (
+        fitted(**changes),
+        fitted(is_captured=False, **changes),
+    )
+    assert losses == pytest.approx(expected_losses, rel=2e-2)
+    assert relative_error(parameters, expected) < 2e-2
 
 
 @pytest.mark.cuda

@@ -237,7 +237,7 @@ class TestResume:
 
     def test_it_begins_where_the_other_ended(self, saved):
         net = self.other_net()
-        resume(net, saved, kspace(), SCALE, MOMENTS)
+        resume(net, saved, make()[1], kspace(), SCALE, MOMENTS)
         expected = make()[0].net.state_dict()
         assert all(torch.equal(tensor, expected[name]) for name, tensor in net.state_dict().items())
 
@@ -251,20 +251,23 @@ class TestResume:
     )
     def test_another_scan_is_refused(self, saved, changes, told):
         with pytest.raises(DataError, match=f"another scan or preparation: it has {told}; leave"):
-            resume(self.other_net(), saved, replace(kspace(), **changes), SCALE, MOMENTS)
+            resume(self.other_net(), saved, make()[1], replace(kspace(), **changes), SCALE, MOMENTS)
 
     def test_other_coils_are_refused(self, saved):
         coils = replace(kspace(), data=kspace().data[:, :2])
         with pytest.raises(DataError, match="virtual coils 3, not 2"):
-            resume(self.other_net(), saved, coils, SCALE, MOMENTS)
+            resume(self.other_net(), saved, make()[1], coils, SCALE, MOMENTS)
 
     def test_another_scan_without_identity_is_refused(self, saved):
         with pytest.raises(DataError, match=r"a largest sample of 5, not 5.1"):
-            resume(self.other_net(), saved, kspace(), 5.1, MOMENTS)
+            resume(self.other_net(), saved, make()[1], kspace(), 5.1, MOMENTS)
 
     def test_another_field_is_refused(self, saved):
-        with pytest.raises(DataError, match=r"another kind or size.*fit with neural_kspace .*, width 8"):
-            resume(self.other_net(field="stiff"), saved, kspace(), SCALE, MOMENTS)
+        asked = make(field="stiff", sigma=3.0)[1]
+        with pytest.raises(
+            DataError, match=r"another kind or size.*neural_kspace with field 'separable', sigma 5.0; fit"
+        ):
+            resume(self.other_net(field="stiff"), saved, asked, kspace(), SCALE, MOMENTS)
 
 
 def test_a_former_fit_of_another_size_is_left_alone():

@@ -133,7 +133,7 @@ def test_a_fit_goes_on_from_it(path, kind):
     fresh = getattr(fresh, bare) if bare else fresh
     for parameter in fresh.parameters():
         parameter.data.zero_()
-    resume(fresh, path, KSPACE, SCALE, MOMENTS)
+    resume(fresh, path, options, KSPACE, SCALE, MOMENTS)
     expected = (getattr(net, bare) if bare else net).state_dict()
     for name, tensor in fresh.state_dict().items():
         torch.testing.assert_close(tensor, expected[name], rtol=1e-4, atol=1e-4)
@@ -142,15 +142,16 @@ def test_a_fit_goes_on_from_it(path, kind):
 def test_another_kind_or_size_is_refused(path):
     net, options = component_field()
     save(fitted_of(net), path, "subspace_inr", options, Origin.of(KSPACE))
-    for other in (component_field(width=9)[0], space_time_field()[0], separable_field()[0]):
-        with pytest.raises(DataError, match=r"of another kind or size.* fit with subspace_inr .*width 8"):
-            resume(other, path, KSPACE, SCALE, MOMENTS)
+    for other, asked in (component_field(width=9), space_time_field(), separable_field()):
+        with pytest.raises(DataError, match=r"another kind or size.* by subspace_inr with ") as told:
+            resume(other, path, asked, KSPACE, SCALE, MOMENTS)
+        assert ("width 8" in str(told.value)) == (asked.width != 8), "only what differs is told"
 
 
 def test_a_start_alone_is_nothing_to_go_on_from(path):
     save(fitted_of(None), path, "st_inr", FieldOptions(), Origin.of(KSPACE))
     with pytest.raises(DataError, match="a start without a field: there is no fit to go on from"):
-        resume(component_field()[0], path, KSPACE, SCALE, MOMENTS)
+        resume(component_field()[0], path, FieldOptions(), KSPACE, SCALE, MOMENTS)
 
 
 def test_a_correction_of_an_unknown_field_is_not_saved(path):

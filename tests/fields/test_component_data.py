@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from python_recon.fields.component_data import ComponentData, joint_variation
+from python_recon.fields.component_data import ComponentData, _squares, joint_variation
 from tests.numerics import complex_noise, relative_error
 
 
@@ -53,3 +53,11 @@ def test_joint_variation_has_a_slope_where_there_are_no_edges():
     flat = torch.ones(2, 5, 7, dtype=torch.complex64, requires_grad=True)
     joint_variation(flat, torch.tensor(1.0)).backward()
     assert torch.isfinite(torch.view_as_real(flat.grad)).all()
+
+
+def test_squares_of_the_curves_in_few_directions():
+    curves = torch.randn(50, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    directions, factors = _squares(curves)
+    assert factors.shape == (4 * 5 / 2, 50)
+    found = torch.einsum("ds,dk,dl->skl", factors, directions, directions)
+    torch.testing.assert_close(found, curves[:, :, None] * curves[:, None])

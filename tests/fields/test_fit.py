@@ -227,10 +227,15 @@ class TestConsistency:
     @pytest.mark.parametrize("share", [0.0, 0.25, 0.9])
     def test_it_begins_after_its_share_of_the_steps(self, share):
         calls = []
-        run(
-            replace(PLAN, consistency_from=share), consistency=lambda f, g: calls.append(1) or self.pull(f, g)
-        )
+        plan = replace(PLAN, consistency_from=share, consistency_weight=0.1)
+        run(plan, consistency=lambda f, g: calls.append(1) or self.pull(f, g))
         assert len(calls) == round((1 - share) * 200)
+
+    def test_it_begins_after_its_share_of_the_time(self):
+        calls = []
+        plan = replace(PLAN, steps=10**7, consistency_from=0.5, consistency_weight=0.1)
+        run(plan, Budget(0.3), consistency=lambda f, g: calls.append(1) or self.pull(f, g))
+        assert calls
 
     @pytest.mark.parametrize(("has_own_steps", "n_steps"), [(False, 200), (True, 350)])
     def test_steps_of_its_own_or_shared_ones(self, monkeypatch, has_own_steps, n_steps):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -60,3 +63,18 @@ def test_a_fit_that_is_stopped_early_is_no_worse_than_gridding(scan, name):
     images = climb_down(kspace, maps, name, {}, impatience.budget).reconstruction.images
     gridded = climb_down(kspace, maps, "gridding", {}, Budget()).reconstruction.images
     assert scan.psnr(images) > scan.psnr(gridded)
+
+
+def test_optimisers_are_loaded_before_the_clock_runs():
+    """A method is resolved before the data come; what its first optimiser imports takes seconds."""
+    program = (
+        "import sys, torch\n"
+        "from python_recon.fields.descent import adam\n"
+        "from python_recon.methods.registry import resolve\n"
+        "resolve('st_inr', {})\n"
+        "known = set(sys.modules)\n"
+        "adam([torch.zeros(1, requires_grad=True)], 1e-3, torch.device('cpu'))\n"
+        "print(len(set(sys.modules) - known))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 20

@@ -81,7 +81,7 @@ def test_a_checkpoint_of_another_scan_is_refused(small_heart, saved):
 def test_a_checkpoint_of_another_method_is_refused(small_heart, saved):
     name, path, _ = saved
     other = {"st_inr_paper": "subspace_inr"}.get(name, "st_inr_paper")
-    with pytest.raises(DataError, match=f"another kind or size.* fit with {name} and the options"):
+    with pytest.raises(DataError, match=f"another kind or size.* fitted by {name} with "):
         run(other, small_heart, resume=str(path))
 
 

@@ -33,7 +33,7 @@ def test_the_saved_field_renders_the_images(small_heart, tmp_path, name):
     images = torch.cat(list(loaded.fitted.render(np.array(loaded.origin.frame_times))))
     torch.testing.assert_close(images, result.images)
     assert resolve(name, loaded.options)[1].model_dump() == loaded.options
-    assert result.comment == ""
+    assert "cannot be written" not in result.comment
 
 
 def test_slices_after_the_first_have_their_number_in_the_name(small_heart, tmp_path):
@@ -83,6 +83,13 @@ def test_a_checkpoint_of_another_scan_is_refused(small_heart, tmp_path):
     )
     assert outcome.method == "subspace"
     assert "the checkpoint is of another scan" in outcome.comment
+
+
+def test_a_field_that_was_added_to_a_start_is_none_by_itself(small_heart, tmp_path):
+    path = str(tmp_path / "field.safetensors")
+    run("pisco", small_heart, steps=1, checkpoint=path)
+    with pytest.raises(DataError, match=r"another kind.* by neural_kspace with .*start 'subspace'.*; fit in"):
+        run("nik", small_heart, resume=path)
 
 
 @pytest.mark.parametrize("name", ["checkpoint", "resume"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import replace
 
@@ -52,6 +53,16 @@ def test_the_field_predicts_held_out_spokes_better_than_its_start(sparse, fitted
     assert 0.1 < fitted.details["share"] <= 1
     assert fitted.comment == ""
     assert isinstance(fitted.state.net, Correction)
+
+
+@pytest.mark.parametrize(("set_to", "chosen"), [(1.0, ["0.25"]), (0.0, [])])
+def test_held_out_spokes_choose_the_regularisation(sparse, caplog, set_to, chosen):
+    """One that is too strong is given up for a weaker one; none stays none."""
+    caplog.set_level(logging.INFO, "python_recon.methods.st_inr")
+    few = {"distillation_steps": 80, "steps": 80}
+    run_method("st_inr", sparse.kspace, sparse.maps, **few, spatial_regularisation=set_to)
+    told = "held-out spokes choose a spatial_regularisation of "
+    assert [message.removeprefix(told) for message in caplog.messages] == chosen
 
 
 @pytest.mark.cuda
@@ -140,9 +151,9 @@ def test_time_for_the_last_start_is_kept(small_heart, monkeypatch, seconds, n_st
     """The fit leaves what solving the start anew takes; where there is no time, the first start remains."""
     budgets, starts = [], []
 
-    def fit_components(problem, net, options, budget, judge):
+    def fit_components(problem, net, options, budget, judge, term):
         budgets.append(budget)
-        return st_inr_fit(problem, net, options, budget, judge)
+        return st_inr_fit(problem, net, options, budget, judge, term)
 
     def low_rank_start(*arguments):
         starts.append(arguments)
