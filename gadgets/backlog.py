@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from gadgets.messages import AcquisitionBucket, ReconData
 from python_recon.errors import DataError
+from python_recon.kept_data import KeptData
 from python_recon.memory import told
 
 Item = TypeVar("Item")
@@ -21,15 +22,17 @@ _log = logging.getLogger(__name__)
 class Backlog:
     """Counts bytes and notes times, between the thread that receives items and the one that takes them.
 
-    When too much waits, what comes is received to its end all the same, and dropped.
+    When too much is kept, what comes is received to its end all the same, and dropped.
     """
 
     limit_bytes: float = math.inf
-    """Of what may wait; may be set at any time."""
+    """Of all that may be kept of the scan; may be set at any time."""
     taken_arrived_s: float | None = None
     """When the item that was taken last had been received, by the monotonic clock; None before the first."""
 
     def __init__(self) -> None:
+        self.kept = KeptData(lambda: self.n_bytes)
+        """What waits here, and what is made of the items that were taken."""
         self._waiting: deque[tuple[float, int]] = deque()
         self._n_received_bytes = self._n_taken_bytes = 0
 
@@ -46,12 +49,13 @@ class Backlog:
         DataError
             After the last, if items had to be dropped.
         """
-        n_dropped = 0
+        n_dropped, fill = 0, ""
         for item in items:
             size = bytes_of(item)
-            if n_dropped or self.n_bytes + size > self.limit_bytes:
+            if n_dropped or self.kept.n_bytes + size > self.limit_bytes:
                 if not n_dropped:
-                    _log.error("%s of readouts wait: what follows is dropped", told(self.n_bytes))
+                    fill = f"{told(self.n_bytes)} of readouts wait, {told(self.kept.n_bytes)} are kept in all"
+                    _log.error("%s: what follows is dropped", fill)
                 n_dropped += 1
                 continue
             self._n_received_bytes += size
@@ -59,9 +63,9 @@ class Backlog:
             yield item
         if n_dropped:
             raise DataError(
-                f"readouts came faster than they were worked on: {n_dropped} found no place, because others "
-                f"filled the {told(self.limit_bytes)} that are allowed (max_host_gb) or were free; set a "
-                "faster preview, or none"
+                f"readouts came faster than they were worked on: {n_dropped} found no place, because {fill}, "
+                f"and {told(self.limit_bytes)} are allowed (max_host_gb) or were free; set a faster preview, "
+                "or none, or make the scan shorter"
             )
 
     def take(self, item: Item) -> Item:

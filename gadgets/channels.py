@@ -50,6 +50,15 @@ class Channel(ABC):
     @abstractmethod
     def _send(self, view: memoryview) -> int: ...
 
+    @property
+    @abstractmethod
+    def is_lost(self) -> bool:
+        """Whether nothing that is sent can reach the peer any more, as far as is known without sending.
+
+        A peer that has ended its own side of the stream is not lost: it may still read. One that has closed
+        the connection looks the same, until it answers to data, or to the system's probes, with a reset.
+        """
+
     @abstractmethod
     def abort(self) -> None:
         """End every read under way, and all later ones, as if the peer had closed."""
@@ -81,6 +90,10 @@ class SocketChannel(Channel):
     @max_idle_seconds.setter
     def max_idle_seconds(self, seconds: float) -> None:
         self._socket.settimeout(seconds)
+
+    @property
+    def is_lost(self) -> bool:
+        return _is_broken(self._socket.fileno())
 
     def receive(self, buffer: Any) -> int:
         try:
@@ -114,6 +127,10 @@ class PipeChannel(Channel):
         self._aborted = threading.Event()
         self.max_idle_seconds = max_idle_seconds
 
+    @property
+    def is_lost(self) -> bool:
+        return _is_broken(self._output)
+
     def receive(self, buffer: Any) -> int:
         deadline = time.monotonic() + self.max_idle_seconds
         while not self._aborted.is_set():
@@ -146,6 +163,12 @@ class _Source(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         return self._channel.receive(buffer)
+
+
+def _is_broken(descriptor: int) -> bool:
+    watch = select.poll()
+    watch.register(descriptor, 0)  # a reset, and an end of both sides, are told in any case
+    return bool(watch.poll(0))
 
 
 def bounded(n_bytes: int, limit: int, what: str) -> int:

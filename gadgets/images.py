@@ -11,15 +11,14 @@ import ismrmrd
 import numpy as np
 from ismrmrd import constants
 
-from gadgets.readouts import TICK_S
+from gadgets.image_numbers import ImageNumbers
 from gadgets.series import DETAIL_PREFIX
 from gadgets.version import plugin_version
+from gadgets.waveforms import TICK_S
 from python_recon.config import OutputConfig
-from python_recon.data import SERIES_OF_A_RUN, ImageSeries, Scan
+from python_recon.data import COIL_MAP_SERIES, SERIES_OF_A_RUN, ImageSeries, Scan
 from python_recon.errors import DataError
 
-COIL_MAP_SERIES = 3
-"""Series index of coil maps: behind the preview and the method's series."""
 COIL_MAP_ROLE = "CoilMaps"
 """Attribute DataRole of coil maps."""
 HEADROOM = 2.0
@@ -35,7 +34,7 @@ _log = logging.getLogger(__name__)
 class SeriesState:
     """What holds for all images of one series of a measurement."""
 
-    n_images: int = 0
+    numbers: ImageNumbers = field(default_factory=ImageNumbers)
     scale: float | None = None
     """Pixel value of a unit of magnitude; None until a frame with signal has come."""
     window: tuple[int, int] | None = None
@@ -82,9 +81,9 @@ def images_from(
         _fix_scale(shared, np.abs(series.images), output.bits)
     meta = _meta(series, output, shared)
     for frame, pixels in enumerate(_pixels(series.images, output, shared)):
-        shared.n_images += 1
         image = ismrmrd.Image.from_array(pixels, transpose=False, **_geometry(series, scan))
-        _set_identity(image, series, frame, shared.n_images, state.measurement_uid)
+        _set_identity(image, series, frame, state.measurement_uid)
+        image.image_index = shared.numbers.take(series.counters, scan.limits)
         image.image_type = (
             constants.IMTYPE_COMPLEX if output.dtype == "complex64" else constants.IMTYPE_MAGNITUDE
         )
@@ -98,8 +97,8 @@ def coil_map_image(series: ImageSeries, scan: Scan, state: ImageState) -> ismrmr
     image = ismrmrd.Image.from_array(maps, transpose=False, **_geometry(series, scan))
     index = COIL_MAP_SERIES + series.series_index // SERIES_OF_A_RUN * SERIES_OF_A_RUN
     shared = state.series.setdefault(index, SeriesState())
-    shared.n_images += 1
-    _set_identity(image, series, 0, shared.n_images, state.measurement_uid)
+    _set_identity(image, series, 0, state.measurement_uid)
+    image.image_index = shared.numbers.take(series.counters, scan.limits)
     image.image_series_index, image.image_type = index, constants.IMTYPE_COMPLEX
     roles = {"DataRole": COIL_MAP_ROLE, "GADGETRON_DataRole": COIL_MAP_ROLE}
     image.meta = ismrmrd.Meta(
@@ -143,11 +142,10 @@ def _geometry(series: ImageSeries, scan: Scan) -> dict[str, Any]:
     }
 
 
-def _set_identity(image: ismrmrd.Image, series: ImageSeries, frame: int, index: int, uid: int) -> None:
+def _set_identity(image: ismrmrd.Image, series: ImageSeries, frame: int, uid: int) -> None:
     """Counters and time stamps; the repetition counts the frames."""
     counters, number = series.counters, series.first_frame + frame
     image.measurement_uid = uid
-    image.image_index = min(index, _MAX_UINT16)
     image.image_series_index = series.series_index
     image.average, image.slice, image.contrast = counters.average, counters.slice, counters.contrast
     image.phase, image.set = counters.phase, counters.set

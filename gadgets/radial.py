@@ -33,8 +33,8 @@ def images(stream: ReadoutStream, config: Config) -> Iterator[ismrmrd.Image]:
     from gadgets.images import ImageState, coil_map_image, images_from
     from python_recon.chain import reconstruct_stream
 
-    state = ImageState()
-    for series in reconstruct_stream(stream, stream.scan, config, record=stream.physiology):
+    state, record, kept = ImageState(), stream.physiology, stream.kept
+    for series in reconstruct_stream(stream, stream.scan, config, record=record, kept=kept):
         state.measurement_uid = stream.measurement_uid
         yield from images_from(series, stream.scan, config.output, state)
         if series.coil_maps is not None:

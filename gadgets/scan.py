@@ -16,22 +16,22 @@ import ismrmrd
 
 from gadgets.capture.recorder import Capture, settings_from_environment
 from gadgets.guard import Stage
+from gadgets.prefetch import Prefetch
 from gadgets.properties import properties_of
 from gadgets.radial import images
 from gadgets.readouts import ReadoutStream
 from gadgets.version import plugin_version
-from gadgets.wire import Prefetch, Wire
+from gadgets.wire import Wire
 from python_recon.config import Config, load_config
-from python_recon.data import SERIES_OF_A_RUN
+from python_recon.data import PREVIEW_SERIES, SERIES_OF_A_RUN
 from python_recon.errors import DataError, ReconError, StreamError
 from python_recon.memory import host_limit
 from python_recon.methods.registry import validate
-from python_recon.scan_context import measured, timed
+from python_recon.scan_context import PREVIEW_SKIPPED, measured, tallied, timed
 from python_recon.usage import peak_memory
 
 _STAGES = ("receiving", "waiting", "previews", "preparation", "coil maps", "method", "sending")
 """In the order in which they begin; they overlap."""
-_PREVIEW_SERIES = 1
 _log = logging.getLogger(__name__)
 
 
@@ -52,6 +52,8 @@ class ScanRecord:
     total_s: float = 0.0
     seconds: dict[str, float] = field(default_factory=dict)
     """By stage; ``waiting`` is for the device, while others had it."""
+    counts: Counter[str] = field(default_factory=Counter)
+    """What was told to :func:`~python_recon.scan_context.tally`."""
     latency_s: float | None = None
     """From the end of the stream to the last item sent."""
     peak_memory_mib: float = 0.0
@@ -70,11 +72,17 @@ class ScanRecord:
             f"gadgetron-pisco {plugin_version()}" + (f", failed: {self.failure}" if self.failure else "")
         )
 
+    @property
+    def n_skipped_previews(self) -> int:
+        """Previews that were left out to keep up with the scan."""
+        return self.counts[PREVIEW_SKIPPED]
+
     def figures(self) -> Mapping[str, Any]:
         """The same for machines."""
         return {
             "readouts": self.n_readouts,
             "frames": self.images.total(),
+            "previews_skipped": self.n_skipped_previews,
             "rung": self.rung,
             "seconds": {stage: round(seconds, 3) for stage, seconds in self.seconds.items()},
             "seconds_total": round(self.total_s, 3),
@@ -87,7 +95,7 @@ class ScanRecord:
         self.n_sent += 1
         made = str(item.meta.get("method", "")) if isinstance(item, ismrmrd.Image) else ""
         if made:
-            is_preview = item.image_series_index % SERIES_OF_A_RUN == _PREVIEW_SERIES
+            is_preview = item.image_series_index % SERIES_OF_A_RUN == PREVIEW_SERIES
             asked = config.preview if is_preview else config.method
             self.images[made, asked] += 1
             self.rung = made if made == asked else f"{made} in place of {asked}"
@@ -128,7 +136,7 @@ def reported(wire: Wire, record: ScanRecord) -> Iterator[Prefetch]:
 
     Either way the record is completed, and logged as one line, before that.
     """
-    with Prefetch(wire) as items, measured() as record.seconds:
+    with Prefetch(wire) as items, measured() as record.seconds, tallied() as record.counts:
         try:
             yield items
         except ReconError as error:

@@ -10,7 +10,7 @@ from typing import Any
 import ismrmrd
 import numpy as np
 
-from gadgets.readouts import TICK_S
+from gadgets.waveforms import TICK_S
 from python_recon.data import Counters, Geometry, ImageSeries
 
 DETAIL_PREFIX = "recon_"

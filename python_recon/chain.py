@@ -23,19 +23,17 @@ from python_recon.acquisition.trajectory import locate, spoke_extent
 from python_recon.arrivals import Arrivals
 from python_recon.coil_maps import estimate
 from python_recon.config import Config
-from python_recon.data import CoilMaps, ImageSeries, KSpace, Readout, Scan
+from python_recon.data import FINAL_SERIES, CoilMaps, ImageSeries, KSpace, Readout, Scan
 from python_recon.errors import BackendError
+from python_recon.kept_data import KeptData
 from python_recon.memory import MemoryLimits, Size, is_out_of_memory, told
 from python_recon.memory_forecast import forecast
-from python_recon.previews import PREVIEW_SERIES as PREVIEW_SERIES
 from python_recon.previews import Previews
 from python_recon.scan_context import timed
 from python_recon.schedule import Budget, ProgressReport, silent
 from python_recon.slice_fit import Fit, labelled
 from python_recon.slice_queue import SliceKey, SliceQueue
 from python_recon.usage import give_memory_back, peak_memory
-
-FINAL_SERIES = 2
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +44,7 @@ def reconstruct_stream(
     config: Config,
     report: ProgressReport = silent,
     record: PhysiologyRecord | None = None,
+    kept: KeptData | None = None,
 ) -> Iterator[ImageSeries]:
     """Reconstruct a scan as it arrives: a preview of every frame, then the configured method.
 
@@ -62,6 +61,8 @@ def reconstruct_stream(
         the caller waits for the next series.
     record
         Gathers the waveforms that come between the readouts; by default there are none.
+    kept
+        Of the readouts that are still to come, what is in memory already; by default that is nothing.
 
     Yields
     ------
@@ -78,7 +79,8 @@ def reconstruct_stream(
         error that names each slice without images and the reason. Before the first readout is taken, if the
         scan that the header announces is too large for the memory.
     """
-    stream = _Stream(report, record or PhysiologyRecord(), Arrivals(), MemoryLimits.of(config))
+    record, kept = record or PhysiologyRecord(), kept or KeptData()
+    stream = _Stream(report, record, Arrivals(), MemoryLimits.of(config), kept)
     matrix = image_matrix(scan, config)
     if _has_method(config):
         forecast(scan, config, matrix).check(stream.limits)
@@ -124,6 +126,7 @@ class _Stream:
     record: PhysiologyRecord
     arrivals: Arrivals
     limits: MemoryLimits
+    kept: KeptData
 
 
 def _has_method(config: Config) -> bool:
@@ -138,14 +141,15 @@ def _reconstruct_frames(frames: Iterable[KSpace], config: Config, stream: _Strea
 
     def fit(group: Sequence[KSpace], budget: Budget) -> Iterator[Fit]:
         kspace = gate(stack_frames(group), stream.record.so_far(), config.binning)
-        limits = stream.limits.beside(queue.held_bytes)
+        limits = stream.limits.beside(stream.kept.n_bytes)
         return _fit(kspace, config, config.method, replace(budget, memory=limits))
 
-    with SliceQueue(fit, stream.report, at_end=config.binning.by == "cardiac") as queue:
+    queue = SliceQueue(fit, stream.report, at_end=config.binning.by == "cardiac")
+    with stream.kept.counting(lambda: queue.held_bytes), queue:
         for frame in frames:
             if has_method:
                 queue.add(frame)
-                stream.limits.check_held(queue.held_bytes, queue.n_frames)
+                stream.limits.check_held(stream.kept.n_bytes, queue.n_frames)
             yield from previews.show(frame)
             yield from queue.ready()
         yield from queue.rest(config.max_recon_seconds)

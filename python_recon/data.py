@@ -29,6 +29,8 @@ from python_recon.errors import ShapeError
 
 Vector: TypeAlias = tuple[float, float, float]
 
+PREVIEW_SERIES, FINAL_SERIES, COIL_MAP_SERIES = 1, 2, 3
+"""Indices of the series of previews, of the method's images and of coil maps, in the first run of frames."""
 SERIES_OF_A_RUN = 10
 """A new run of frames begins new series, whose indices are this much higher."""
 

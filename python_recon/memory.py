@@ -111,10 +111,11 @@ class MemoryLimits:
         return replace(self, host=self.host - held)
 
     def check_held(self, held: float, n_frames: int) -> None:
-        """Raise DataError where the frames that are held take more than the host may give."""
+        """Raise DataError where what is kept, most of it frames, takes more than the host may give."""
         if held > self.host:
             raise DataError(
-                f"the scan has grown to {told(held)} in {n_frames} frames that wait for the method, and "
+                f"the scan has grown to {told(held)} in {n_frames} frames that wait for the method, readouts "
+                "that wait for their frames included, and "
                 f"{told(self.host)} of host memory are allowed (max_host_gb) or were free: make the scan "
                 "shorter, split it, or set method to gridding, which keeps nothing"
             )

@@ -15,13 +15,11 @@ from python_recon.acquisition.density import fill_density
 from python_recon.arrivals import Arrivals
 from python_recon.coil_maps import estimate
 from python_recon.config import Config
-from python_recon.data import CoilMaps, ImageSeries, KSpace
-from python_recon.scan_context import timed, working_on
+from python_recon.data import PREVIEW_SERIES, CoilMaps, ImageSeries, KSpace
+from python_recon.scan_context import PREVIEW_SKIPPED, tally, timed, working_on
 from python_recon.schedule import Budget
 from python_recon.slice_fit import labelled
 from python_recon.slice_queue import SliceKey, raise_failures
-
-PREVIEW_SERIES = 1
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +50,7 @@ class Previews:
             return
         if self._may_skip and self._arrivals.age_s > self._config.preview_deadline_s:
             self.n_skipped += 1
+            tally(PREVIEW_SKIPPED)
             return
         key = SliceKey.of(frame)
         preview = self._slices.setdefault(key, Preview(self._config))

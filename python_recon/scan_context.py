@@ -1,13 +1,14 @@
 """What accompanies the work on a scan and changes none of its results.
 
-Names for the lines of the log, the seconds that each stage took, and turns at a device that other processes
-use, too. All are context variables: generators see those of their caller; a thread sees those of
-``contextvars.copy_context()`` where it is run by that.
+Names for the lines of the log, the seconds that each stage took, how often something was left out, and turns
+at a device that other processes use, too. All are context variables: generators see those of their caller; a
+thread sees those of ``contextvars.copy_context()`` where it is run by that.
 """
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
@@ -25,8 +26,12 @@ def _at_once(_budget: Budget) -> AbstractContextManager[None]:
     return nullcontext()
 
 
+PREVIEW_SKIPPED = "preview skipped"
+"""Told to :func:`tally`: a frame was too late for its preview."""
+
 _labels: ContextVar[Mapping[str, str]] = ContextVar("labels", default=MappingProxyType({}))
 _seconds: ContextVar[dict[str, float] | None] = ContextVar("seconds", default=None)
+_counts: ContextVar[Counter[str] | None] = ContextVar("counts", default=None)
 _turn: ContextVar[Turn] = ContextVar("turn", default=_at_once)
 
 
@@ -66,6 +71,24 @@ def timed(stage: str) -> Iterator[None]:
         seconds = _seconds.get()
         if seconds is not None:
             seconds[stage] = seconds.get(stage, 0.0) + time.monotonic() - started
+
+
+@contextmanager
+def tallied() -> Iterator[Counter[str]]:
+    """How often what is passed to :func:`tally` happened within the block."""
+    counts: Counter[str] = Counter()
+    token = _counts.set(counts)
+    try:
+        yield counts
+    finally:
+        _counts.reset(token)
+
+
+def tally(event: str) -> None:
+    """Something happened that whoever runs the scan will want to know; counted by one thread only."""
+    counts = _counts.get()
+    if counts is not None:
+        counts[event] += 1
 
 
 @contextmanager

@@ -48,6 +48,7 @@ class MemoryChannel(Channel):
     """A stream that has come already; what is sent is kept."""
 
     max_idle_seconds = 1.0
+    is_lost = False
 
     def __init__(self, data: bytes = b"") -> None:
         super().__init__()

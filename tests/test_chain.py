@@ -11,9 +11,9 @@ import pytest
 
 from python_recon import previews
 from python_recon.acquisition.angles import GOLDEN_ANGLE_DEG
-from python_recon.chain import FINAL_SERIES, PREVIEW_SERIES, image_matrix, reconstruct_stream
+from python_recon.chain import image_matrix, reconstruct_stream
 from python_recon.config import load_config
-from python_recon.data import ImageSeries, Readout
+from python_recon.data import FINAL_SERIES, PREVIEW_SERIES, ImageSeries, Readout
 from python_recon.errors import DataError
 from python_recon.metrics import match_scale, psnr
 from python_recon.phantom import HeartPhantom

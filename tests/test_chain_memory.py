@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from python_recon import chain, device
-from python_recon.chain import FINAL_SERIES, reconstruct_slice, reconstruct_stream
+from python_recon.chain import reconstruct_slice, reconstruct_stream
 from python_recon.config import Section, load_config
+from python_recon.data import FINAL_SERIES
 from python_recon.errors import BackendError
 from python_recon.memory import MemoryLimits, series_need
 from python_recon.methods import gridding, registry

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from python_recon import chain
-from python_recon.chain import FINAL_SERIES, PREVIEW_SERIES, reconstruct_stream
+from python_recon.chain import reconstruct_stream
 from python_recon.config import load_config
-from python_recon.data import ImageSeries, Readout
+from python_recon.data import FINAL_SERIES, PREVIEW_SERIES, ImageSeries, Readout
 from python_recon.errors import BackendError, DataError
 from tests.heart_stream import FRAMES, SCAN, readouts
 

@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from python_recon import previews
-from python_recon.chain import PREVIEW_SERIES, reconstruct_stream
+from python_recon.chain import reconstruct_stream
 from python_recon.config import load_config
+from python_recon.data import PREVIEW_SERIES
 from tests.heart_stream import FRAMES, SCAN, readouts
 
 DEADLINE_S, LATE_S = 60.0, 600.0

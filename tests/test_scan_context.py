@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 
-from python_recon.scan_context import device_turn, measured, present_work, sharing_device, timed, working_on
+from python_recon.scan_context import (
+    device_turn,
+    measured,
+    present_work,
+    sharing_device,
+    tallied,
+    tally,
+    timed,
+    working_on,
+)
 from python_recon.schedule import Budget
 from python_recon.slice_queue import SliceQueue
 from tests.fake_fits import Fitter, frame
@@ -29,6 +38,17 @@ def test_stages_add_up_within_their_scan_only():
             pass
     assert list(seconds) == ["method"]
     assert list(others) == ["sending"]
+
+
+def test_events_are_counted_within_their_scan_only():
+    tally("late")
+    with tallied() as counts:
+        for _ in range(2):
+            tally("late")
+        with tallied() as others:
+            tally("early")
+    assert counts == {"late": 2}
+    assert others == {"early": 1}
 
 
 def test_fits_take_turns_and_previews_do_not():

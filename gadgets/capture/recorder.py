@@ -7,11 +7,12 @@ writes, and where it fails or falls behind, the capture is given up and the scan
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -28,7 +29,8 @@ from gadgets.header import header_text
 from python_recon.errors import ConfigError, ReconError
 
 if TYPE_CHECKING:
-    from gadgets.wire import Item, Prefetch
+    from gadgets.prefetch import Prefetch
+    from gadgets.wire import Item
     from python_recon.config import Config
 
 FOLDER_VARIABLE = "GADGETRON_PISCO_CAPTURE"
@@ -43,7 +45,26 @@ _FINISH_S = 10.0
 """From the end of the scan until its file is not waited for."""
 _UNDO_S = 1.0
 """The same for a file that is given up."""
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _log = logging.getLogger(__name__)
+
+
+class CaptureOutcome(str, Enum):
+    """What became of a capture."""
+
+    KEPT = "kept"
+    BROKEN_OFF = "broken_off"
+    """The stream did not end with CLOSE."""
+    EMPTY = "empty"
+    """There was no readout in it."""
+    SLOW_DISK = "slow_disk"
+    """Too much waited to be written."""
+    NO_ROOM = "no_room"
+    """The disk or the quota was full."""
+    FAILED = "failed"
+    """Anything else; the log says what."""
+    LOST = "lost"
+    """The process ended before the file was whole."""
 
 
 @dataclass(frozen=True)
@@ -90,10 +111,17 @@ class Capture:
     Use as a context around the whole scan; its end waits for the file's, though not for long. The file gets
     its name when the stream has ended with CLOSE, whatever became of the reconstruction; a stream that breaks
     off leaves none.
+
+    Parameters
+    ----------
+    tell
+        Hears what became of a capture that was begun, from another thread.
     """
 
-    def __init__(self, settings: CaptureSettings | None) -> None:
-        self._settings = settings
+    def __init__(
+        self, settings: CaptureSettings | None, tell: Callable[[CaptureOutcome], None] = lambda _outcome: None
+    ) -> None:
+        self._settings, self._tell = settings, tell
         self._recorder: Recorder | None = None
 
     def __enter__(self) -> Capture:
@@ -105,11 +133,13 @@ class Capture:
         if self._recorder is not None:
             self._recorder.await_end()
 
-    def attach(self, items: Prefetch, header: ismrmrd.xsd.ismrmrdHeader) -> None:
-        """Keep the items, once they arrive, under this header."""
-        if self._settings is not None:
-            self._recorder = Recorder(self._settings, header)
-            items.source = self._recorder.passing(items.source)
+    def attach(self, items: Prefetch, header: ismrmrd.xsd.ismrmrdHeader) -> bool:
+        """Keep the items, once they arrive, under this header; False where nothing is to be kept."""
+        if self._settings is None:
+            return False
+        self._recorder = Recorder(self._settings, header, self._tell)
+        items.source = self._recorder.passing(items.source)
+        return True
 
     def keep_config(self, config: Config) -> None:
         """Keep the configuration that makes the images, so that the file can be replayed by itself."""
@@ -123,12 +153,17 @@ class Recorder:
     config: Config | None = None
     """Kept with the scan where it is known when the stream ends."""
 
-    def __init__(self, settings: CaptureSettings, header: ismrmrd.xsd.ismrmrdHeader) -> None:
-        self._settings = settings
+    def __init__(
+        self,
+        settings: CaptureSettings,
+        header: ismrmrd.xsd.ismrmrdHeader,
+        tell: Callable[[CaptureOutcome], None],
+    ) -> None:
+        self._settings, self._tell = settings, tell
         self._header = header
         self._arrived: queue.SimpleQueue[Item | _End] = queue.SimpleQueue()
         self._n_arrived, self._n_written = 0, 0  # bytes; each is counted by one thread only
-        self._is_given_up = False
+        self._given_up: CaptureOutcome | None = None
         # No daemon: a process that ends while HDF5 writes would never end.
         self._thread = threading.Thread(target=self._record, name="capture")
 
@@ -148,38 +183,52 @@ class Recorder:
         """Wait until the file is whole or gone, though not for long: the client waits, too."""
         if self._thread.ident is None:
             return
-        self._thread.join(_FINISH_S if not self._is_given_up else _UNDO_S)
+        self._thread.join(_FINISH_S if self._given_up is None else _UNDO_S)
         if self._thread.is_alive():
             _log.warning("the disk is slow: the capture is not waited for")
 
     def _take(self, item: Item) -> None:
-        if self._is_given_up:
+        if self._given_up is not None:
             return
         self._n_arrived += bytes_of(item)
         self._arrived.put(item)
         if self._n_arrived - self._n_written > _MAX_BACKLOG_BYTES:
-            self._give_up(f"the disk is too slow: {_MAX_BACKLOG_BYTES >> 20} MiB wait for it")
+            waiting = f"the disk is too slow: {_MAX_BACKLOG_BYTES >> 20} MiB wait for it"
+            self._give_up(CaptureOutcome.SLOW_DISK, waiting)
 
-    def _give_up(self, reason: object) -> None:
-        if not self._is_given_up:
-            self._is_given_up = True
+    def _give_up(self, outcome: CaptureOutcome, reason: object) -> CaptureOutcome:
+        """The first reason for it."""
+        if self._given_up is None:
+            self._given_up = outcome
             _log.warning("the capture of this scan is given up: %s", reason)
+        return self._given_up
 
     # The thread that writes
 
     def _record(self) -> None:
-        settings = self._settings
         try:
-            header = self._header if settings.keeps_names else without_names(self._header)
-            with CaptureFile(Store(settings.folder, int(settings.quota_gb * 1e9))) as file:
-                self._fill(file, header_text(header))
-                file.commit()
-                _log.info("captured as %s, %.0f MB", file.path, file.n_bytes / 1e6)
-        except (OSError, ReconError, _BrokenOffError) as error:
-            self._give_up(error)
+            self._write()
+            outcome = CaptureOutcome.KEPT
+        except _NotKeptError as error:
+            outcome = self._give_up(error.outcome, error)
+        except OSError as error:
+            is_full = error.errno in _NO_ROOM
+            outcome = self._give_up(CaptureOutcome.NO_ROOM if is_full else CaptureOutcome.FAILED, error)
+        except ReconError as error:
+            outcome = self._give_up(CaptureOutcome.FAILED, error)
         except Exception as error:  # whatever it is, the scan goes on
-            self._give_up(f"unforeseen failure: {type(error).__name__}: {error}")
+            text = f"unforeseen failure: {type(error).__name__}: {error}"
+            outcome = self._give_up(CaptureOutcome.FAILED, text)
         self._drop_backlog()
+        self._tell(outcome)
+
+    def _write(self) -> None:
+        settings = self._settings
+        header = self._header if settings.keeps_names else without_names(self._header)
+        with CaptureFile(Store(settings.folder, int(settings.quota_gb * 1e9))) as file:
+            self._fill(file, header_text(header))
+            file.commit()
+            _log.info("captured as %s, %.0f MB", file.path, file.n_bytes / 1e6)
 
     def _drop_backlog(self) -> None:
         with suppress(queue.Empty):
@@ -192,7 +241,7 @@ class Recorder:
                 tables.append(batch)
                 file.check()
             if tables.n_acquisitions == 0:
-                raise _BrokenOffError("it holds no readouts")
+                raise _NotKeptError(CaptureOutcome.EMPTY, "it holds no readouts")
             if self.config is not None:
                 tables.write_config(configuration_text(self.config))
         file.check()
@@ -200,19 +249,19 @@ class Recorder:
     def _batches(self) -> Iterator[list[Row]]:
         """What has arrived, in blocks, until the stream ends or the capture is given up."""
         batch: list[Row] = []
-        while not self._is_given_up:
+        while self._given_up is None:
             item = self._arrived.get()
             if item is _End.WHOLE:
                 yield batch
                 return
             if isinstance(item, _End):
-                raise _BrokenOffError("the stream broke off")
+                raise _NotKeptError(CaptureOutcome.BROKEN_OFF, "the stream broke off")
             batch += unpacked(item)
             self._n_written += bytes_of(item)
             if len(batch) >= _ROWS:
                 yield batch
                 batch = []
-        raise _BrokenOffError
+        raise _NotKeptError(self._given_up, "it was given up")
 
 
 class _End(Enum):
@@ -220,5 +269,9 @@ class _End(Enum):
     BROKEN = auto()
 
 
-class _BrokenOffError(Exception):
+class _NotKeptError(Exception):
     """There is no whole scan to be kept."""
+
+    def __init__(self, outcome: CaptureOutcome, reason: str) -> None:
+        super().__init__(reason)
+        self.outcome = outcome

@@ -9,6 +9,7 @@
           worker.py    that process: one scan, then it ends
           desk.py      what it tells; turns.py, when it computes
           line.py      what the two say to each other; progress.py, what follows from it
+      parting.py       how the daemon parts from a client
       device_queue.py  whose turn it is to compute
       health.py        /healthz, /readyz, /metrics; metrics.py, what is counted
     settings.py        what a client asks for, as a configuration

@@ -8,18 +8,19 @@ import multiprocessing
 import signal
 import socket
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from typing import Any
 
+from gadgets.capture.recorder import CaptureOutcome
 from gadgets.messages import MessageId
 from gadgets.serve.device_queue import DeviceQueue
 from gadgets.serve.line import Line
 from gadgets.serve.metrics import Metrics
+from gadgets.serve.parting import linger
 from gadgets.serve.progress import Phase, Progress
-from gadgets.wire import DRAIN_SECONDS, Wire
+from gadgets.wire import Wire
 from python_recon.errors import StreamError
 
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -28,8 +29,6 @@ CONTEXT = multiprocessing.get_context("forkserver")
 _EXIT_S = 10.0
 """From the end of a scan to the end of its process."""
 _REPORT_S = 5.0
-_QUIET_S = 5.0
-"""A peer that was told the end, and neither sends nor closes for so long, has nothing under way."""
 _PROCESSES = threading.Lock()
 """multiprocessing looks after all children whenever one is started or waited for."""
 _log = logging.getLogger(__name__)
@@ -193,6 +192,13 @@ class Attendant:
         self._shared.metrics.add_readouts(n_readouts - self._scan.n_readouts)
         self._scan.n_readouts, self._scan.is_received = n_readouts, is_all
 
+    def _on_capturing(self) -> None:
+        self._scan.is_captured = True
+
+    def _on_captured(self, outcome: str) -> None:
+        self._scan.is_captured = False
+        self._shared.metrics.add_capture(outcome)
+
     def _on_sending(self) -> None:
         self._scan.is_within_message = True
 
@@ -211,6 +217,7 @@ class Attendant:
         latency_s: float | None,
         images: list[tuple[str, str, int]],
         seconds: dict[str, float],
+        n_skipped_previews: int,
         gpu_peak_bytes: int,
     ) -> None:
         metrics = self._shared.metrics
@@ -219,6 +226,7 @@ class Attendant:
             metrics.add_images(made, asked, count)
         for stage, spent_s in seconds.items():
             metrics.add_seconds(stage, spent_s)
+        metrics.add_skipped_previews(n_skipped_previews)
         if failure:
             metrics.fail(failure)
         elif latency_s is not None:
@@ -229,6 +237,8 @@ class Attendant:
     def _conclude(self, failure: Failure | None) -> None:
         self._shared.queue.leave(self)
         self._reap()
+        if self._scan.is_captured:
+            self._on_captured(CaptureOutcome.LOST)
         with self._lock:
             self._is_over, connection = True, self._connection
         if connection is None:
@@ -282,13 +292,3 @@ class Attendant:
 
     def _tell(self, level: int, text: str, *arguments: Any) -> None:
         _log.log(level, text, *arguments, extra=self._about)
-
-
-def linger(connection: socket.socket, is_abandoned: threading.Event, seconds: float = DRAIN_SECONDS) -> None:
-    """Say no more and hear the peer out: closed with unread data, a connection loses what was sent last."""
-    deadline = time.monotonic() + seconds
-    connection.settimeout(_QUIET_S)
-    with contextlib.suppress(OSError):  # silence, or the peer has gone
-        connection.shutdown(socket.SHUT_WR)
-        while time.monotonic() < deadline and not is_abandoned.is_set() and connection.recv(1 << 16):
-            pass

@@ -13,12 +13,13 @@ from multiprocessing.util import get_temp_dir
 import psutil
 
 from gadgets.capture.recorder import CaptureSettings
-from gadgets.serve.attendant import Shared, linger
+from gadgets.serve.attendant import Shared
 from gadgets.serve.device_queue import DeviceQueue
 from gadgets.serve.doors import Doors, Network, peer_name
 from gadgets.serve.health import Health
 from gadgets.serve.logs import LogSettings
 from gadgets.serve.metrics import Metrics
+from gadgets.serve.parting import linger
 from gadgets.serve.pool import Pool
 from gadgets.serve.worker import WorkerSettings
 from gadgets.version import plugin_version

@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
+from gadgets.capture.recorder import CaptureOutcome
 from gadgets.channels import Buffer, SocketChannel
+from gadgets.prefetch import Prefetch
 from gadgets.scan import ScanRecord
 from gadgets.serve.line import Line
 from gadgets.serve.turns import Turns
-from gadgets.wire import Prefetch
 from python_recon.config import Config
 from python_recon.errors import StreamError
 
@@ -43,7 +44,7 @@ class Desk:
 
     def begin(self, measurement_id: str, config: Config, items: Prefetch) -> None:
         """The client has said what it wants, and its data arrive from now on."""
-        self.turns = Turns(self._tell, items.raise_failure, config.max_recon_seconds)
+        self.turns = Turns(self._tell, items.check, config.max_recon_seconds)
         self._items = items
         self._tell(
             "begun",
@@ -64,6 +65,14 @@ class Desk:
         """All images were sent."""
         self._tell("completed")
 
+    def capture_begins(self) -> None:
+        """The scan is kept from now on, if it can be."""
+        self._tell("capturing")
+
+    def capture_ends(self, outcome: CaptureOutcome) -> None:
+        """What became of the capture."""
+        self._tell("captured", outcome=outcome.value)
+
     def conclude(self, record: ScanRecord) -> None:
         """The scan has ended, the client was told."""
         self._pulse()
@@ -73,6 +82,7 @@ class Desk:
             latency_s=record.latency_s,
             images=[[*methods, count] for methods, count in record.images.items()],
             seconds=record.seconds,
+            n_skipped_previews=record.n_skipped_previews,
             gpu_peak_bytes=_gpu_peak_bytes(),
         )
 

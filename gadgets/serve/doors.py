@@ -20,6 +20,12 @@ Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 _LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1"))
 _BACKLOG = 64
 _RETRY_S = 0.1
+_PROBES = {socket.TCP_KEEPIDLE: 30, socket.TCP_KEEPINTVL: 10, socket.TCP_KEEPCNT: 3}
+"""When a peer is silent for so many seconds, the system asks, so far apart and so often, whether it is there.
+
+A client whose machine is gone, or which has closed without a word after its last readout, is noticed by that
+alone.
+"""
 _UNAVAILABLE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 """The machine has no such address: as a rule it is the loopback of IPv6 that is missing."""
 _log = logging.getLogger(__name__)
@@ -116,6 +122,8 @@ class Doors:
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in _PROBES.items():
+            connection.setsockopt(socket.IPPROTO_TCP, option, value)
         self._selector.register(connection, selectors.EVENT_READ, self._hear)
         self._deadlines[connection] = time.monotonic() + self._max_idle_s
         yield from ()

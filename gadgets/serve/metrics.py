@@ -16,11 +16,14 @@ _COUNTERS = {
     "gadgetron_reconstruction_finish_total": "Scans that ended, with images or an error.",
     "gadgetron_pisco_readouts_total": "Readouts and waveforms received.",
     "gadgetron_pisco_frames_total": "Images sent.",
+    "gadgetron_pisco_previews_skipped_total": "Previews left out to keep up with the scan.",
 }
+_CAPTURES = "gadgetron_pisco_captures_total"
 _FAILURES = "gadgetron_pisco_failures_total"
 _IMAGES = "gadgetron_pisco_images_total"
 _SECONDS = "gadgetron_pisco_stage_seconds_total"
 _LABELLED = {
+    _CAPTURES: (("outcome",), "Captures of scans: those kept, and those that were not, by the reason."),
     _FAILURES: (("kind",), "Scans and connections that came to nothing, by kind."),
     _IMAGES: (("method", "asked"), "Images, by the method that made them (the rung) and the one asked for."),
     _SECONDS: (("stage",), "Time of scans by stage; stages overlap."),
@@ -58,6 +61,13 @@ class Metrics:
 
     def add_frame(self) -> None:
         self._add("gadgetron_pisco_frames_total", 1)
+
+    def add_skipped_previews(self, count: int) -> None:
+        self._add("gadgetron_pisco_previews_skipped_total", count)
+
+    def add_capture(self, outcome: str) -> None:
+        """A scan was kept, or why it was not; a :class:`~gadgets.capture.recorder.CaptureOutcome`."""
+        self._add_labelled(_CAPTURES, (outcome,), 1)
 
     def fail(self, kind: str) -> None:
         """A scan, or a connection, came to nothing."""

@@ -40,6 +40,8 @@ class Progress:
     is_received: bool = False
     is_within_message: bool = False
     is_closed: bool = False
+    is_captured: bool = False
+    """Its data are being kept."""
     turn_ends: float | None = None
     """When it has to have left the device, by the monotonic clock; None where it does not have it."""
 

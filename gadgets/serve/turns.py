@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,19 +13,21 @@ from python_recon.scan_context import present_work
 from python_recon.schedule import Budget
 
 _PULSE_S = 0.5
+_log = logging.getLogger(__name__)
 
 
 class Turns:
     """Fits of this process wait for the device and hold it; several of them, and their threads, at a time.
 
-    A turn lasts as long as a fit may: whoever holds the device for longer has to give what it has.
+    A turn lasts as long as a fit may: whoever holds the device for longer has to give what it has. So has
+    one that has become pointless.
 
     Parameters
     ----------
     tell
         Sends an event to the daemon.
     check
-        Raises what makes waiting pointless.
+        Raises what makes waiting, and computing, pointless.
     max_s
         Seconds that a turn may last.
     """
@@ -45,12 +48,8 @@ class Turns:
         self._enter()
         try:
             self._await_grant(budget)
-            alarm = threading.Timer(min(self._max_s, threading.TIMEOUT_MAX), budget.cancel)
-            alarm.start()
-            try:
+            with self._watched(budget):
                 yield
-            finally:
-                alarm.cancel()
         finally:
             self._leave()
 
@@ -78,6 +77,33 @@ class Turns:
             self._check()
             if budget.is_spent:
                 raise DeadlineError("the fit was given up while it waited for the device")
+
+    @contextmanager
+    def _watched(self, budget: Budget) -> Iterator[None]:
+        is_over = threading.Event()
+        watch = threading.Thread(target=self._watch, args=(budget, is_over), name="turn", daemon=True)
+        watch.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            watch.join()
+
+    def _watch(self, budget: Budget, is_over: threading.Event) -> None:
+        """Cancel what the budget is for when its turn is over, or it has become pointless."""
+        ends = time.monotonic() + self._max_s
+        while not is_over.wait(min(_PULSE_S, max(ends - time.monotonic(), 0.0))):
+            if time.monotonic() >= ends or not self._has_point():
+                budget.cancel()
+                return
+
+    def _has_point(self) -> bool:
+        try:
+            self._check()
+        except Exception as error:  # whoever takes the items hears of it, too
+            _log.warning("the fit is ended: %s", error)
+            return False
+        return True
 
     def _leave(self) -> None:
         with self._lock:

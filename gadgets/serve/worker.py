@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from gadgets.capture.recorder import Capture, CaptureSettings
+from gadgets.prefetch import Prefetch
 from gadgets.radial import images
 from gadgets.scan import ScanRecord, reported, run_stage
 from gadgets.serve import logs
 from gadgets.serve.desk import Desk, ToldChannel, tidy
 from gadgets.serve.line import Line
 from gadgets.serve.settings import config_of
-from gadgets.wire import Prefetch, Wire
+from gadgets.wire import Wire
 from python_recon.errors import StreamError
 from python_recon.methods.registry import validate
 from python_recon.scan_context import sharing_device
@@ -90,7 +91,7 @@ def _share_cores(n_jobs: int) -> None:
 def _serve(connection: socket.socket, desk: Desk, settings: WorkerSettings) -> None:
     wire = Wire(ToldChannel(connection, settings.max_idle_s, desk))
     record = ScanRecord()
-    with Capture(settings.capture) as capture:
+    with Capture(settings.capture, desk.capture_ends) as capture:
         with reported(wire, record) as items:
             _reconstruct(wire, items, desk, record, capture)
         try:
@@ -108,7 +109,8 @@ def _reconstruct(wire: Wire, items: Prefetch, desk: Desk, record: ScanRecord, ca
         raise
     record.measurement_id = _measurement_id(session.header)
     logs.name_scan(record.measurement_id)
-    capture.attach(items, session.header)
+    if capture.attach(items, session.header):
+        desk.capture_begins()
     config = config_of(session)
     validate(config)
     logs.name_scan(record.measurement_id, config.method)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import array
+import fcntl
 import logging
 import os
 import struct
 import sys
+import termios
 import time
 
 import ismrmrd
@@ -19,6 +22,18 @@ def _image(index: int, series: int = 1, shape: tuple[int, int] = SHAPE) -> ismrm
     return ismrmrd.Image.from_array(
         array, transpose=False, image_type=1, image_index=index, image_series_index=series
     )
+
+
+def _wait_until_out(connection):
+    """Until the host's system has all that was sent.
+
+    A process that ends with something unread resets its connection, and what has not left it is lost: after
+    the first of several small writes, the others wait for an acknowledgement, which may be late.
+    """
+    n_left = array.array("i", [1])
+    while n_left[0]:
+        fcntl.ioctl(connection.socket.socket.fileno(), termios.TIOCOUTQ, n_left)
+        time.sleep(0.001)
 
 
 def image_per_readout(connection):
@@ -85,12 +100,14 @@ def warns(connection):
 def raises(connection):
     connection.send(_image(1))
     next(connection)
+    _wait_until_out(connection)
     raise ValueError("the tube is cold")
 
 
 def exits(connection):
     connection.send(_image(1))
     next(connection)
+    _wait_until_out(connection)
     print("gone with the wind", file=sys.stderr, flush=True)
     os._exit(3)
 

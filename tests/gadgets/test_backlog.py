@@ -9,7 +9,11 @@ import numpy as np
 import pytest
 
 from gadgets.backlog import Backlog
+from gadgets.header import parse_header
 from gadgets.messages import AcquisitionBucket, ReconBit, ReconBuffer, ReconData, Text
+from gadgets.radial import images
+from gadgets.readouts import ReadoutStream
+from python_recon.config import load_config
 from python_recon.errors import DataError
 
 READOUT_BYTES = 4 * 256 * 8 + 256 * 2 * 4
@@ -93,3 +97,29 @@ def test_an_item_knows_when_it_was_received():
     assert backlog.taken_arrived_s is None
     backlog.take(item)
     assert before <= backlog.taken_arrived_s <= after
+
+
+def test_what_others_keep_counts_against_the_same_limit():
+    """Half of what is allowed is taken up by frames: no more than the other half may wait."""
+    backlog, received = Backlog(), []
+    backlog.limit_bytes = 4 * READOUT_BYTES
+    message = r"2 found no place, because \d+ MB of readouts wait, \d+ MB are kept in all"
+    with backlog.kept.counting(lambda: 2 * READOUT_BYTES), pytest.raises(DataError, match=message):
+        received.extend(backlog.received([readout() for _ in range(4)]))
+    assert len(received) == 2
+    assert backlog.kept.n_bytes == 2 * READOUT_BYTES, "the frames have gone"
+
+
+def test_frames_that_wait_for_their_method_are_kept_beside_the_readouts(blob_scan):
+    backlog = Backlog()
+    items = (backlog.take(item) for item in backlog.received(blob_scan.items))
+    stream = ReadoutStream(items, parse_header(blob_scan.header_xml.encode()), backlog)
+    settings = {"method": "cg_sense", "preview": "gridding", "binning.spokes_per_frame": 17}
+    kept = [
+        (image.image_series_index, backlog.kept.n_bytes - backlog.n_bytes)
+        for image in images(stream, load_config(settings))
+    ]
+    previews = [n_bytes for series, n_bytes in kept if series == 1]
+    assert len(previews) == 4
+    assert previews == sorted(set(previews)), "each frame was kept"
+    assert backlog.kept.n_bytes == 0

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gadgets.messages import Text
-from gadgets.wire import Prefetch
+from gadgets.prefetch import Prefetch
 from python_recon.errors import StreamError
 from tests.wires import assert_same_acquisition, make_acquisition, raw_peer, sending, socket_wires
 

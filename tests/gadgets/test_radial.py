@@ -35,7 +35,8 @@ def test_a_scan_becomes_images(blob_scan, run_gadget):
 
 
 def test_previews_come_in_a_series_of_their_own(blob_scan, run_gadget):
-    outcome = run_gadget(blob_scan, **{**GRIDDING, "method": "cg_sense", "preview": "gridding"})
+    settings = {**GRIDDING, "method": "cg_sense", "preview": "gridding", "preview_deadline_s": 600}
+    outcome = run_gadget(blob_scan, **settings)
     assert outcome.errors == []
     numbers = [(image.image_series_index, image.image_index, image.meta["method"]) for image in outcome.items]
     assert numbers == [(1, 1, "gridding"), (1, 2, "gridding"), (2, 1, "cg_sense"), (2, 2, "cg_sense")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import struct
 import time
 from contextlib import ExitStack, contextmanager
@@ -15,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gadgets.messages import ErrorText, Text
-from gadgets.wire import Prefetch, Wire
+from gadgets.prefetch import Prefetch
+from gadgets.wire import Wire
 from python_recon.errors import ProtocolError, StreamError
 from tests.wires import (
     HEADER,
@@ -229,3 +231,24 @@ def test_pipes_know_silence_and_end():
 def test_an_aborted_pipe_lets_its_reader_go():
     with pipe_wires(max_idle_seconds=30) as (_, gadget, _), Prefetch(gadget, drain_seconds=0.1):
         pass
+
+
+def test_a_peer_that_has_only_ended_its_own_side_is_there():
+    with raw_peer() as (wire, peer):
+        peer.shutdown(socket.SHUT_WR)
+        with pytest.raises(StreamError, match="without closing"):
+            list(wire)
+        wire.check_peer()
+        peer.close()
+        with pytest.raises(StreamError, match="went away and takes no images"):
+            wire.check_peer()
+
+
+def test_a_pipe_without_a_reader_has_no_peer():
+    read_end, write_end = os.pipe()
+    with os.fdopen(write_end, "wb") as sink, os.fdopen(read_end, "rb") as source:
+        wire = Wire.from_files(source, sink)
+        wire.check_peer()
+        source.close()
+        with pytest.raises(StreamError, match="went away and takes no images"):
+            wire.check_peer()

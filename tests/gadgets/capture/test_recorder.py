@@ -25,8 +25,9 @@ from gadgets.config_xml import parse_config
 from gadgets.header import parse_header
 from gadgets.messages import AcquisitionBucket, Text
 from gadgets.mrd_file import ScanFile
+from gadgets.prefetch import Prefetch
 from gadgets.properties import properties_of
-from gadgets.wire import Prefetch, Wire
+from gadgets.wire import Wire
 from python_recon.config import load_config, preset_names
 
 NAMES = ("Doe^Jane", "PID-4711", "1980-05-17", "Dr^Who", "Mercy", "SN-9", "Clinic-7", "Secret")
@@ -205,6 +206,7 @@ def test_the_environment_decides(monkeypatch, tmp_path, caplog):
 def test_a_gadget_makes_the_same_images_of_what_it_kept(named_scan, folder, run_gadget, monkeypatch):
     properties = {
         "method": "cg_sense",
+        "preview_deadline_s": 600,
         "binning.spokes_per_frame": 34,
         "threads": 1,
         "output.dtype": "float32",

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from gadgets.capture.recorder import FOLDER_VARIABLE, CaptureSettings, Recorder
+from gadgets.capture.recorder import FOLDER_VARIABLE, CaptureOutcome, CaptureSettings, Recorder
 from gadgets.capture.store import CaptureFile, Store
 from gadgets.header import parse_header
 
@@ -45,10 +45,12 @@ def names(folder):
 
 
 def record(folder, items, header_xml, quota_gb=1.0):
-    """Have items recorded as a stream's reader does, here without one."""
-    recorder = Recorder(CaptureSettings(folder, quota_gb), parse_header(header_xml.encode()))
+    """Have items recorded as a stream's reader does, here without one; what is told of it, now or later."""
+    told = []
+    recorder = Recorder(CaptureSettings(folder, quota_gb), parse_header(header_xml.encode()), told.append)
     assert list(recorder.passing(items)) == items
     recorder.await_end()
+    return told
 
 
 # The quota
@@ -93,7 +95,8 @@ def test_nothing_else_is_removed(tmp_path):
 
 
 def test_a_scan_beyond_the_quota_is_not_kept(blob_scan, tmp_path, caplog):
-    record(tmp_path, blob_scan.items, blob_scan.header_xml, quota_gb=1e-4)
+    told = record(tmp_path, blob_scan.items, blob_scan.header_xml, quota_gb=1e-4)
+    assert told == [CaptureOutcome.NO_ROOM]
     assert names(tmp_path) == []
     assert caplog.text.count("the quota of 0.0001 GB is used up") == 1
 
@@ -133,7 +136,8 @@ def test_a_full_disk_costs_the_capture_only(blob_scan, tmp_path, run_gadget, mon
 
 def test_a_folder_that_cannot_be_made(blob_scan, tmp_path, caplog):
     (tmp_path / "file").touch()
-    record(tmp_path / "file" / "folder", blob_scan.items, blob_scan.header_xml)
+    told = record(tmp_path / "file" / "folder", blob_scan.items, blob_scan.header_xml)
+    assert told == [CaptureOutcome.FAILED]
     assert caplog.text.count("given up: [Errno") == 1
 
 
@@ -144,10 +148,11 @@ def test_a_disk_that_hangs_is_not_waited_for(blob_scan, tmp_path, caplog, monkey
     write_all = CaptureFile._write_all
     monkeypatch.setattr(CaptureFile, "_write_all", lambda *each: answers.wait(60) and write_all(*each))
     started = time.monotonic()
-    record(tmp_path, blob_scan.items, blob_scan.header_xml)
+    told = record(tmp_path, blob_scan.items, blob_scan.header_xml)
     assert time.monotonic() - started < 10
     assert caplog.text.count("given up") == caplog.text.count("the disk is too slow") == 1
     answers.set()
     (writer,) = (thread for thread in threading.enumerate() if thread.name == "capture")
     writer.join(10)
     assert names(tmp_path) == []
+    assert told == [CaptureOutcome.SLOW_DISK]

@@ -42,7 +42,7 @@ def shared_daemon(start_daemon, method_folder, tmp_path_factory):
     """
     folder = tmp_path_factory.mktemp("daemon")
     _package(folder, "lying_about")
-    options = ("--jobs", "1", "--max-idle", "2.5", "--grace", "2", "--allow", "127.0.0.1", "--allow", "::1")
+    options = ("--jobs", "1", "--max-idle", "2.5", "--grace", "4", "--allow", "127.0.0.1", "--allow", "::1")
     with start_daemon(folder, *options, PYTHONPATH=str(method_folder)) as daemon:
         yield daemon
         assert daemon.end() == 0

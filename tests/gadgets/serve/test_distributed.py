@@ -14,9 +14,10 @@ N_SLICES = 4
 
 
 def inner_configuration():
-    """What the external node of the distributed stream is given."""
+    """What the external node of the distributed stream is given, but that no preview is late."""
     node = parse(CONFIG).getroot().find("stream/distributed/stream/external/configuration")
-    return tostring(node, encoding="unicode")
+    text = tostring(node, encoding="unicode")
+    return text.replace("<property", '<property name="preview_deadline_s" value="600"/><property', 1)
 
 
 def slices_of(scan):
@@ -27,17 +28,29 @@ def slices_of(scan):
     return sorted_items
 
 
+def distributed(scan, new_scan):
+    """A scan for each node, with the readouts that it would have."""
+    for _, items in sorted(slices_of(scan).items()):
+        part = new_scan("distributed")
+        part.header_xml, part.items = scan.header_xml, items
+        yield part
+
+
+def identities(outcomes):
+    """What tells an image from all others of the measurement, its place in the scan first."""
+    images = [image for outcome in outcomes for image in outcome.images]
+    return sorted(
+        (image.image_series_index, image.slice, image.repetition, image.image_index) for image in images
+    )
+
+
 def test_slices_come_back_as_those_they_are(daemon, new_scan):
     """Slice, series and geometry are those of one connection for all, and so is the scale of the pixels."""
     scan = new_scan("distributed", slices=range(N_SLICES))
     for item in scan.items[1:]:
         item.position = (0.0, 0.0, 10.0 * item.idx.slice)
         item.data[:] *= 1 + item.idx.slice
-    parts = []
-    for _, items in sorted(slices_of(scan).items()):
-        part = new_scan("distributed")
-        part.items = items
-        parts.append(part)
+    parts = list(distributed(scan, new_scan))
 
     def serve(part):
         return daemon.serve(part, inner_configuration(), port=daemon.connect_port)
@@ -54,3 +67,18 @@ def test_slices_come_back_as_those_they_are(daemon, new_scan):
         assert {image.measurement_uid for image in outcome.images} == {1234}
         peaks.append(outcome.images[-1].data.max())
     np.testing.assert_allclose(np.array(peaks) / peaks[0], 1 + np.arange(N_SLICES), rtol=0.1)
+
+
+def test_images_have_the_numbers_that_one_node_would_give(daemon, new_scan):
+    scan = new_scan("distributed", slices=range(N_SLICES))
+    limit = f"<slice><minimum>0</minimum><maximum>{N_SLICES - 1}</maximum><center>0</center></slice>"
+    limits = f"<encodingLimits>{limit}</encodingLimits>"
+    scan.header_xml = scan.header_xml.replace("<encodingLimits/>", limits)
+    configuration = inner_configuration()
+    alone = daemon.serve(scan, configuration)
+    outcomes = [daemon.serve(part, configuration) for part in distributed(scan, new_scan)]
+    found = identities(outcomes)
+    assert found == identities([alone])
+    for series in (1, 2):
+        numbers = [number for index, *_, number in found if index == series]
+        assert sorted(numbers) == list(range(1, 2 * N_SLICES + 1))

@@ -16,6 +16,7 @@ import pytest
 
 HEADER, ACQUISITION = 3, 1008
 METHOD = """<configuration><property name="method" value="{}"/><property name="preview" value="{}"/>
+<property name="preview_deadline_s" value="600"/>
 <property name="max_recon_seconds" value="1"/></configuration>"""
 
 
@@ -60,23 +61,6 @@ def test_a_client_that_is_killed(daemon, new_scan, patiently):
         daemon.worker_of("killed client")
         process.kill()
     patiently(lambda: daemon.lines("failed: StreamError", "killed client"), "a line of log")
-
-
-def test_a_client_that_waits_in_the_queue_and_leaves(daemon, new_scan, patiently):
-    """Its worker does not wait for the device any more."""
-    first, second = new_scan("patient"), new_scan("impatient", slices=(0, 1))
-    with daemon.connect() as one:
-        one.greet(first, METHOD.format("never_converging", "none").replace('"1"', '"3"'))
-        one.send(first.items)
-        one.wire.send_close()
-        patiently(lambda: daemon.lines("readouts, 1 of them noise", "patient"), "the first was to compute")
-        with daemon.connect() as other:
-            other.greet(second, METHOD.format("cg_sense", "none"))
-            other.send(second.items[:-20])
-            patiently(lambda: daemon.lines("waits for the device", "impatient"), "the other was to wait")
-        patiently(lambda: daemon.lines("failed: StreamError", "impatient"), "the other was to be over")
-        assert not daemon.lines("readouts received", "patient")
-        assert len(one.receive().images) == 2
 
 
 def test_a_slow_reader_has_its_images(daemon, new_scan):
@@ -217,6 +201,19 @@ def test_a_trajectory_of_the_wrong_size(daemon, new_scan):
         assert client.receive().error
 
 
+def test_a_scan_that_is_announced_as_too_large(daemon, new_scan):
+    """It is refused at its first readout, not when the memory is full."""
+    scan = new_scan()
+    with daemon.connect() as client:
+        client.greet(scan, '{"method": "cg_sense", "max_host_gb": 0.001}')
+        client.send(scan.items[:1])
+        assert "scan that the header announces" in next(iter(client.wire))
+        client.wire.send_close()
+        outcome = client.receive()
+    assert outcome.is_closed
+    assert not outcome.images + outcome.errors
+
+
 # The reconstruction
 
 
@@ -249,6 +246,7 @@ def test_a_method_that_ends_its_process(daemon, new_scan):
 def test_a_method_that_fails_is_replaced(daemon, new_scan, method):
     """By the next rung, which comment, log and metrics name."""
     counter = f'gadgetron_pisco_images_total{{method="subspace",asked="{method}"}}'
+    before = daemon.metric(counter)
     outcome = daemon.serve(new_scan(f"by {method}"), METHOD.format(method, "none").replace('"1"', '"30"'))
     assert not outcome.errors
     assert outcome.is_closed
@@ -256,7 +254,7 @@ def test_a_method_that_fails_is_replaced(daemon, new_scan, method):
     assert f"{method} failed" in outcome.images[0].meta["ImageComments"]
     (summary,) = daemon.lines("readouts received", f"by {method}")
     assert summary["scan"]["rung"] == f"subspace in place of {method}"
-    assert daemon.metric(counter) == 2
+    assert daemon.metric(counter) == before + 2
 
 
 def test_a_fit_that_never_converges(daemon, new_scan):
@@ -274,7 +272,7 @@ def test_a_method_that_ignores_its_deadline(daemon, new_scan):
     """The previews that came before are kept."""
     failures = daemon.metric('gadgetron_pisco_failures_total{kind="deadline"}')
     outcome = daemon.serve(new_scan(), METHOD.format("never_ending", "gridding"))
-    assert "may take max_recon_seconds (1) and 2 s of grace" in outcome.error
+    assert "may take max_recon_seconds (1) and 4 s of grace" in outcome.error
     assert len(outcome.images) == 2
     assert daemon.metric('gadgetron_pisco_failures_total{kind="deadline"}') == failures + 1
 

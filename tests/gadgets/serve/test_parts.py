@@ -9,6 +9,7 @@ import socket
 
 import pytest
 
+from gadgets.capture.recorder import CaptureOutcome
 from gadgets.serve.device_queue import DeviceQueue
 from gadgets.serve.doors import Doors, is_allowed, parse_networks
 from gadgets.serve.line import Line
@@ -107,6 +108,15 @@ class TestMetrics:
         assert 'gadgetron_pisco_failures_total{kind="deadline"} 2' in lines
         assert lines[-3:] == ["# HELP depth Those that wait.", "# TYPE depth gauge", "depth 3"]
 
+    def test_what_is_left_out_and_what_is_kept(self):
+        metrics = Metrics()
+        metrics.add_skipped_previews(3)
+        metrics.add_skipped_previews(2)
+        metrics.add_capture(CaptureOutcome.NO_ROOM)
+        lines = metrics.text({}).splitlines()
+        assert "gadgetron_pisco_previews_skipped_total 5" in lines
+        assert 'gadgetron_pisco_captures_total{outcome="no_room"} 1' in lines
+
     def test_every_rung_and_stage(self):
         metrics = Metrics()
         metrics.add_images("subspace", "pisco", 5)
@@ -160,6 +170,20 @@ class TestDoors:
             assert "whoever" not in caplog.text
         with Doors(["0.0.0.0"], [0], (), 1):
             assert "whoever reaches 0.0.0.0 is served" in caplog.text
+
+    def test_who_is_silent_is_asked_by_the_system(self):
+        port = _free_port()
+        with Doors(["127.0.0.1"], [port], (), 5) as doors:
+            with socket.create_connection(("127.0.0.1", port), 5) as peer:
+                peer.sendall(b"x")
+                (visitor,) = [*doors.visitors(1), *doors.visitors(1)]
+            with visitor:
+                assert visitor.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+                idle, apart, count = (
+                    visitor.getsockopt(socket.IPPROTO_TCP, option)
+                    for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+                )
+                assert idle + apart * count <= 60
 
     def test_who_says_nothing_is_sent_away(self):
         port = _free_port()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,8 +15,9 @@ import pytest
 from gadgets.messages import Text
 from tests.serving import soak
 
-FIT = """<configuration><property name="method" value="{}"/>
+FIT = """<configuration><property name="method" value="{}"/><property name="preview_deadline_s" value="600"/>
 <property name="max_recon_seconds" value="{}"/></configuration>"""
+"""On a busy machine the client is as slow as a scanner: previews would be left out."""
 PARAMETERS = {"method": "gridding", "binning.spokes_per_frame": "17"}
 
 
@@ -192,6 +194,22 @@ def test_a_line_of_the_log_names_slice_and_method(daemon, new_scan):
     stages = {"receiving", "waiting", "previews", "preparation", "coil maps", "method", "sending"}
     assert set(figures["seconds"]) == stages
     assert daemon.metric('gadgetron_pisco_stage_seconds_total{stage="method"}') > 0
+
+
+def test_previews_that_are_left_out_are_counted(daemon, new_scan, patiently):
+    """At the pace of its time stamps a scan comes from a scanner, whose previews are late at once here."""
+    scan, name = new_scan("paced"), "gadgetron_pisco_previews_skipped_total"
+    before = daemon.metric(name)
+    with daemon.connect() as client:
+        client.greet(scan, FIT.format("cg_sense", 60).replace('"600"', '"1e-9"'))
+        for item in scan.items:
+            client.wire.send(item)
+            time.sleep(0.012)
+        client.wire.send_close()
+        assert peaks(client.receive()) == [scan.peak] * 2, "those of the fit"
+    patiently(lambda: daemon.metric(name) == before + 2, "the previews of two frames were to be counted")
+    (summary,) = daemon.lines("readouts received", "paced")
+    assert summary["scan"]["previews_skipped"] == 2
 
 
 def test_memory_does_not_grow(daemon, new_scan):

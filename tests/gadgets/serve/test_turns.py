@@ -88,6 +88,24 @@ def test_a_turn_is_as_long_as_a_fit_may_take():
             time.sleep(0.01)
 
 
+def test_a_fit_that_has_become_pointless_is_ended():
+    is_gone = threading.Event()
+
+    def check():
+        if is_gone.is_set():
+            raise StreamError("the peer went away")
+
+    daemon, budget = Daemon(check=check), Budget()
+    with daemon.turns(budget):
+        assert not budget.is_spent
+        is_gone.set()
+        deadline = time.monotonic() + 20
+        while not budget.is_spent:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    assert "turn" not in {thread.name for thread in threading.enumerate()}
+
+
 def test_waiting_is_measured():
     daemon = Daemon(at_once=False)
     threading.Timer(0.2, daemon.turns.grant, args=(1,)).start()
