@@ -101,13 +101,15 @@ def _header(readout: Readout) -> ismrmrd.AcquisitionHeader:
     """The header that the readout came with, true to what its samples are now."""
     import ismrmrd
 
+    from gadgets.flags import mask
+
     head = ismrmrd.AcquisitionHeader.from_buffer_copy(readout.origin)
     head.number_of_samples, head.center_sample = readout.n_samples, readout.center_sample
     head.discard_pre = head.discard_post = 0
     head.active_channels = readout.n_coils
     head.trajectory_dimensions = 2
     if readout.is_reversed:
-        head.flags &= ~(1 << (ismrmrd.ACQ_IS_REVERSE - 1))
+        head.flags &= ~mask(ismrmrd.ACQ_IS_REVERSE)
     return head
 
 

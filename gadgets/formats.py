@@ -21,8 +21,9 @@ from ismrmrd.image import ImageHeader
 from ismrmrd.waveform import WaveformHeader
 
 from gadgets.channels import Buffer, bounded
+from gadgets.flags import mask
 from gadgets.messages import AcquisitionBucket, ReconBit, ReconBuffer, ReconData, SamplingDescription
-from gadgets.reader import MAX_ARRAY_BYTES, MAX_TEXT_BYTES, Reader, bytes_of
+from gadgets.reader import MAX_ARRAY_BYTES, MAX_TEXT_BYTES, Reader, memory_of
 from python_recon.errors import ProtocolError
 
 MAX_CHANNELS = 1024  # what the channel mask can hold
@@ -39,7 +40,7 @@ PIXEL_TYPES = {
     8: np.dtype("<c16"),
 }
 
-_COMPRESSED = sum(1 << (flag - 1) for flag in range(ACQ_COMPRESSION1, ACQ_COMPRESSION4 + 1))
+_COMPRESSED = mask(*range(ACQ_COMPRESSION1, ACQ_COMPRESSION4 + 1))
 _SAMPLES, _COORDINATES, _WAVES = np.dtype("<c8"), np.dtype("<f4"), np.dtype("<u4")
 _BUCKET_SIZES = struct.Struct("<4Q4Q2Q3Q")
 
@@ -213,7 +214,7 @@ def _shape_part(array: np.ndarray) -> bytes:
 
 def _array_parts(array: np.ndarray, dtype: np.dtype) -> Iterator[Buffer]:
     if array.size:
-        yield bytes_of(np.ascontiguousarray(array, dtype))
+        yield memory_of(np.ascontiguousarray(array, dtype))
 
 
 # Acquisition buckets

@@ -11,6 +11,7 @@ from typing import Any
 import ismrmrd
 import numpy as np
 
+from gadgets.flags import mask
 from gadgets.mrd_file import ScanFile
 from python_recon.config import load_config
 from python_recon.errors import ReconError
@@ -24,7 +25,7 @@ _COUNTERS = ("kspace_encode_step_1", "slice", "contrast", "phase", "repetition",
 _WRAP = 60000
 """A 16-bit counter that falls from above this to below a tenth of it has wrapped."""
 _NO_IMAGING = ("is_noise_measurement", "is_navigation_data", "is_phasecorr_data", "is_dummyscan_data")
-_NO_IMAGING_BITS = sum(1 << (_FLAGS[name] - 1) for name in _NO_IMAGING)
+_NO_IMAGING_BITS = mask(*(_FLAGS[name] for name in _NO_IMAGING))
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ def _trajectory_facts(sums: _Sums) -> dict[str, str]:
 
 
 def _with_flag(heads: np.ndarray, name: str) -> int:
-    return int(np.count_nonzero(heads["flags"] & np.uint64(1 << (_FLAGS[name] - 1))))
+    return int(np.count_nonzero(heads["flags"] & np.uint64(mask(_FLAGS[name]))))
 
 
 def _flag_counts(heads: np.ndarray) -> Iterator[tuple[str, int]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import itertools
 import logging
-import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
@@ -22,6 +21,7 @@ from gadgets.header import header_text, parse_header
 from gadgets.wire import Session
 from python_recon.config import nearest
 from python_recon.errors import ConfigError, DataError, ProtocolError
+from python_recon.new_files import part_of, require_free
 
 _log = logging.getLogger(__name__)
 GROUP = "dataset"
@@ -178,11 +178,8 @@ class ImageFile:
     _shapes: dict[str, tuple[Any, ...]] = field(default_factory=dict)
 
     def __enter__(self) -> ImageFile:
-        if self.path.is_dir():
-            raise ConfigError(f"the output {self.path} is a folder; give a file name")
-        if self.path.exists() and not self.overwrite:
-            raise ConfigError(f"the output {self.path} exists; choose another name or say --overwrite")
-        self._part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+        require_free(self.path, overwrite=self.overwrite)
+        self._part = part_of(self.path)
         try:
             self._part.unlink(missing_ok=True)
             h5py.File(self._part, "w").close()

@@ -55,7 +55,7 @@ class Reader:
             return np.frombuffer(self.take(n_bytes), dtype).reshape(shape)
         array = np.empty(shape, dtype)
         if array.nbytes:
-            self._fill(bytes_of(array))
+            self._fill(memory_of(array))
         return array
 
     def _fill(self, view: memoryview) -> None:
@@ -64,6 +64,6 @@ class Reader:
             raise StreamError(f"the stream ended within a message: {n_read} of {view.nbytes} bytes came")
 
 
-def bytes_of(array: np.ndarray) -> memoryview:
+def memory_of(array: np.ndarray) -> memoryview:
     """The memory of a contiguous array."""
     return memoryview(array.reshape(-1).view(np.uint8))

@@ -15,8 +15,8 @@ from ismrmrd import constants
 
 from gadgets.backlog import Backlog
 from gadgets.buffers import unpacked
-from gadgets.waveforms import TICK_S as TICK_S
-from gadgets.waveforms import waveform_from
+from gadgets.flags import NOISE, NOT_IMAGING, mask
+from gadgets.waveforms import TICK_S, waveform_from
 from python_recon.acquisition.physiology_record import PhysiologyRecord
 from python_recon.data import Counters, Geometry, Readout, Scan, Vector
 from python_recon.errors import DataError
@@ -24,24 +24,9 @@ from python_recon.errors import DataError
 _RADIAL_KINDS = ("radial", "goldenangle")
 _log = logging.getLogger(__name__)
 
-
-def _bit(*flags: int) -> int:
-    return sum(1 << (flag - 1) for flag in flags)
-
-
-_NOISE = _bit(constants.ACQ_IS_NOISE_MEASUREMENT)
-_REVERSE = _bit(constants.ACQ_IS_REVERSE)
-_CALIBRATION = _bit(constants.ACQ_IS_PARALLEL_CALIBRATION)
-_CALIBRATION_AND_IMAGING = _bit(constants.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING)
-_NOT_IMAGING = {
-    "navigator or real-time feedback": _bit(
-        constants.ACQ_IS_NAVIGATION_DATA, constants.ACQ_IS_RTFEEDBACK_DATA, constants.ACQ_IS_HPFEEDBACK_DATA
-    ),
-    "phase correction": _bit(constants.ACQ_IS_PHASECORR_DATA),
-    "phase stabilisation": _bit(30, 31),  # not named by ismrmrd 1.14
-    "dummy": _bit(constants.ACQ_IS_DUMMYSCAN_DATA),
-    "surface coil correction": _bit(constants.ACQ_IS_SURFACECOILCORRECTIONSCAN_DATA),
-}
+_REVERSE = mask(constants.ACQ_IS_REVERSE)
+_CALIBRATION = mask(constants.ACQ_IS_PARALLEL_CALIBRATION)
+_CALIBRATION_AND_IMAGING = mask(constants.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING)
 
 
 def scan_from(header: ismrmrd.xsd.ismrmrdHeader, encoding_space: int = 0) -> Scan:
@@ -112,7 +97,8 @@ class ReadoutStream:
     The items are acquisitions, recon data or buckets; others are passed by. Left out are readouts that do
     not image (their flags say so), are empty, or belong to another encoding space; noise readouts are
     kept. ``skipped`` counts them, by reason, and is logged at the end. Waveforms that come between the
-    readouts are gathered in ``physiology``, and as they came in ``waveforms``.
+    readouts are gathered in ``physiology``, and as they came in ``waveforms``. ``kept`` tells how much of the
+    stream is in memory.
 
     Raises
     ------
@@ -124,6 +110,7 @@ class ReadoutStream:
         self, items: Iterable[Any], header: ismrmrd.xsd.ismrmrdHeader, backlog: Backlog | None = None
     ) -> None:
         self._backlog = backlog or Backlog()
+        self.kept = self._backlog.kept
         self.skipped: Counter[str] = Counter()
         self.measurement_uid = 0
         self.n_readouts = 0
@@ -143,7 +130,7 @@ class ReadoutStream:
                 continue
             self.measurement_uid = self.measurement_uid or acquisition.measurement_uid
             self.n_readouts += 1
-            self._n_noise += bool(acquisition.flags & _NOISE)
+            self._n_noise += bool(acquisition.flags & NOISE)
             readout = readout_from(acquisition, self.scan)
             yield replace(readout, arrived_s=self._backlog.taken_arrived_s)
         self._conclude()
@@ -190,7 +177,7 @@ class ReadoutStream:
             waiting.append(acquisition)
             space = acquisition.encoding_space_ref
             if (
-                not acquisition.flags & _NOISE
+                not acquisition.flags & NOISE
                 and not _purpose(acquisition)
                 and space in (radial or range(len(kinds)))
             ):
@@ -202,7 +189,7 @@ class ReadoutStream:
             return "without samples"
         if acquisition.active_channels == 0:
             return "without channels"
-        if acquisition.flags & _NOISE:
+        if acquisition.flags & NOISE:
             return ""
         space = acquisition.encoding_space_ref
         return f"encoding space {space}" if space != self._encoding_space else _purpose(acquisition)
@@ -218,7 +205,7 @@ def _purpose(acquisition: ismrmrd.Acquisition) -> str:
     flags = acquisition.flags
     if flags & _CALIBRATION and not flags & _CALIBRATION_AND_IMAGING:
         return "calibration only"
-    return next((purpose for purpose, mask in _NOT_IMAGING.items() if flags & mask), "")
+    return next((purpose for purpose, bits in NOT_IMAGING.items() if flags & bits), "")
 
 
 def readout_from(acquisition: ismrmrd.Acquisition, scan: Scan) -> Readout:
@@ -242,7 +229,7 @@ def readout_from(acquisition: ismrmrd.Acquisition, scan: Scan) -> Readout:
         scan_counter=head.scan_counter,
         user_float=tuple(head.user_float),
         channel_mask=tuple(head.channel_mask),
-        is_noise=bool(head.flags & _NOISE),
+        is_noise=bool(head.flags & NOISE),
         is_reversed=is_turned,
         raw_trajectory=trajectory,
         origin=head,

@@ -14,21 +14,16 @@ import h5py
 import ismrmrd
 import numpy as np
 import yaml
-from ismrmrd.hdf5 import (
-    acquisition_dtype,
-    acquisition_header_dtype,
-    waveform_dtype,
-    waveform_header_dtype,
-)
+from ismrmrd.hdf5 import acquisition_header_dtype, waveform_dtype, waveform_header_dtype
 
 from gadgets import buffers
-from gadgets.mrd_file import CONFIG, GROUP, WAVEFORM_PLACES
+from gadgets.mrd_file import CONFIG
+from gadgets.writing.tables import NewScan, readout_rows
 from python_recon.config import Config
 
 Row: TypeAlias = "ismrmrd.Acquisition | ismrmrd.Waveform"
 """What has a line of its own in a file."""
 
-_CHUNK = 64
 _ANONYMOUS_MEASUREMENT = (
     "seriesDate",
     "seriesTime",
@@ -50,10 +45,7 @@ class ScanTables:
 
     def __init__(self, file: BinaryIO, header_xml: str) -> None:
         self._file = h5py.File(file, "w")
-        self._group = self._file.create_group(GROUP)
-        self._write_text("xml", header_xml)
-        self._acquisitions = self._table("data", acquisition_dtype)
-        self._waveforms: h5py.Dataset | None = None
+        self._scan = NewScan(self._file, header_xml.encode())
 
     def __enter__(self) -> ScanTables:
         return self
@@ -65,11 +57,11 @@ class ScanTables:
 
     @property
     def n_acquisitions(self) -> int:
-        return len(self._acquisitions)
+        return self._scan.n_readouts
 
     def write_config(self, xml: str) -> None:
         """Keep a configuration beside the scan."""
-        self._write_text(CONFIG, xml)
+        self._scan.write_text(CONFIG, xml.encode())
 
     def append(self, rows: Sequence[Row]) -> None:
         """Append to both tables, in order."""
@@ -82,34 +74,12 @@ class ScanTables:
                 waveforms.append(row)
             else:
                 acquisitions.append(row)
-        _append(self._acquisitions, _acquisition_rows(acquisitions))
+        heads = _heads(acquisitions, acquisition_header_dtype)
+        samples, trajectories = ([getattr(each, name) for each in acquisitions] for name in ("data", "traj"))
+        self._scan.append_readouts(readout_rows(heads, samples, trajectories))
         if waveforms:
-            if self._waveforms is None:
-                self._waveforms = self._table("waveforms", waveform_dtype)
-                self._places = self._table(WAVEFORM_PLACES, np.dtype("<u8"))
-            _append(self._waveforms, _waveform_rows(waveforms))
-            _append(self._places, np.array(places, "<u8"))
-
-    def _table(self, name: str, dtype: np.dtype) -> h5py.Dataset:
-        return self._group.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=(_CHUNK,))
-
-    def _write_text(self, name: str, text: str) -> None:
-        self._group.create_dataset(name, (1,), h5py.string_dtype("ascii"))[0] = text.encode()
-
-
-def _append(table: h5py.Dataset, rows: np.ndarray) -> None:
-    start = len(table)
-    table.resize(start + len(rows), axis=0)
-    table[start:] = rows
-
-
-def _acquisition_rows(acquisitions: Sequence[ismrmrd.Acquisition]) -> np.ndarray:
-    rows = np.empty(len(acquisitions), acquisition_dtype)
-    rows["head"] = _heads(acquisitions, acquisition_header_dtype)
-    for row, acquisition in zip(rows, acquisitions, strict=True):
-        row["traj"] = np.asarray(acquisition.traj, "<f4").reshape(-1)
-        row["data"] = np.ascontiguousarray(acquisition.data, "<c8").reshape(-1).view("<f4")
-    return rows
+            self._scan.append_waveforms(_waveform_rows(waveforms))
+            self._scan.append_waveform_places(np.array(places, "<u8"))
 
 
 def _waveform_rows(waveforms: Sequence[ismrmrd.Waveform]) -> np.ndarray:

@@ -14,7 +14,7 @@ from gadgets.cli.console import errors, progress
 from gadgets.cli.picture import Picture
 from gadgets.cli.views import DicomOption, Mp4Option, NiftiOption, PreviewOption, Views
 from python_recon.config import Config, OutputConfig
-from python_recon.data import ImageSeries, Scan
+from python_recon.data import FINAL_SERIES, ImageSeries, Scan
 from python_recon.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -149,8 +149,6 @@ def _write(checkpoint: Checkpoint, times: np.ndarray, picture: Picture, out: Pat
 
 def rendered(checkpoint: Checkpoint, times: np.ndarray, picture: Picture) -> Iterator[ImageSeries]:
     """Images at times (frame,), some frames at a time."""
-    from python_recon.chain import FINAL_SERIES
-
     origin, n_done = checkpoint.origin, 0
     for images in checkpoint.fitted.render(times, view=picture.view):
         yield ImageSeries(

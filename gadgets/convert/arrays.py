@@ -12,15 +12,15 @@ import numpy as np
 from ismrmrd import xsd
 from ismrmrd.hdf5 import acquisition_header_dtype
 
-from gadgets.convert.protocol import Protocol, Unit, header_xml, limit
-from gadgets.convert.writing import rows, write_scan
-from gadgets.readouts import TICK_S
+from gadgets.convert.protocol import Protocol, Unit, header_xml
+from gadgets.flags import mask
+from gadgets.waveforms import TICK_S
+from gadgets.writing.headers import FIRST_TICK, channel_mask, limit
+from gadgets.writing.tables import readout_rows, write_scan
 from python_recon.errors import ConfigError, ShapeError
 
 AXES = ("slice", "frame", "coil", "spoke", "readout")
 TRAJECTORY_AXES = ("slice", "frame", "spoke", "readout", "dimension")
-_FIRST_TICK = 36_000 * 400
-"""Ten o'clock."""
 _log = logging.getLogger(__name__)
 
 
@@ -139,7 +139,7 @@ def _blocks(arrays: RadialArrays, protocol: Protocol, unit: Unit) -> Iterator[np
             if arrays.trajectory is not None:
                 held = arrays.trajectory
                 trajectory = scale * held[min(number, len(held) - 1), min(frame, held.shape[1] - 1)]
-            yield rows(heads, data, trajectory)
+            yield readout_rows(heads, data, trajectory)
 
 
 def _scale(protocol: Protocol, unit: Unit) -> float:
@@ -156,7 +156,7 @@ def _heads(arrays: RadialArrays, protocol: Protocol, number: int, frame: int) ->
     ticks = protocol.repetition_time_ms * 1e-3 / TICK_S
     heads["version"] = 1
     heads["scan_counter"] = counter
-    heads["acquisition_time_stamp"] = _FIRST_TICK + np.round(counter * ticks)
+    heads["acquisition_time_stamp"] = FIRST_TICK + np.round(counter * ticks)
     heads["number_of_samples"] = samples
     heads["center_sample"] = samples // 2 if protocol.center_sample is None else protocol.center_sample
     heads["available_channels"] = heads["active_channels"] = coils
@@ -168,18 +168,16 @@ def _heads(arrays: RadialArrays, protocol: Protocol, number: int, frame: int) ->
     heads["slice_dir"] = protocol.slice_dir
     heads["idx"]["kspace_encode_step_1"] = np.arange(spokes)
     heads["idx"]["repetition"], heads["idx"]["slice"] = frame, number
-    heads["flags"][0] |= _bits(ismrmrd.ACQ_FIRST_IN_SLICE, ismrmrd.ACQ_FIRST_IN_REPETITION)
-    heads["flags"][-1] |= _bits(ismrmrd.ACQ_LAST_IN_SLICE, ismrmrd.ACQ_LAST_IN_REPETITION)
-    if (number, frame) == (slices - 1, frames - 1):
-        heads["flags"][-1] |= _bits(ismrmrd.ACQ_LAST_IN_MEASUREMENT)
+    is_last = (number, frame) == (slices - 1, frames - 1)
+    heads["flags"] = _flags(spokes, is_last)
     return heads
 
 
-def channel_mask(n_coils: int) -> np.ndarray:
-    """(word,) uint64 with a bit for each of the first coils."""
-    words = range(ismrmrd.CHANNEL_MASKS)
-    return np.array([(1 << min(64, max(0, n_coils - 64 * word))) - 1 for word in words], np.uint64)
-
-
-def _bits(*flags: int) -> np.uint64:
-    return np.uint64(sum(1 << (flag - 1) for flag in flags))
+def _flags(n_spokes: int, is_last: bool) -> np.ndarray:
+    """(spoke,) flags of a frame, which may be the last of the scan."""
+    flags = np.zeros(n_spokes, np.uint64)
+    flags[0] |= np.uint64(mask(ismrmrd.ACQ_FIRST_IN_SLICE, ismrmrd.ACQ_FIRST_IN_REPETITION))
+    flags[-1] |= np.uint64(mask(ismrmrd.ACQ_LAST_IN_SLICE, ismrmrd.ACQ_LAST_IN_REPETITION))
+    if is_last:
+        flags[-1] |= np.uint64(mask(ismrmrd.ACQ_LAST_IN_MEASUREMENT))
+    return flags

@@ -9,6 +9,7 @@ from ismrmrd import xsd
 from pydantic import Field
 
 from gadgets.header import header_text
+from gadgets.writing.headers import angle_description
 from python_recon.acquisition.angles import GOLDEN_ANGLE_DEG
 from python_recon.config import Section
 from python_recon.data import Vector
@@ -62,7 +63,9 @@ def header_xml(
         reconSpace=space,
         encodingLimits=limits,
         trajectory=xsd.trajectoryType("radial" if has_trajectory else "goldenangle"),
-        trajectoryDescription=None if has_trajectory else angles(protocol),
+        trajectoryDescription=None
+        if has_trajectory
+        else angle_description(protocol.angle_increment_deg, protocol.angle_offset_deg),
     )
     header = xsd.ismrmrdHeader(
         measurementInformation=xsd.measurementInformationType(
@@ -74,24 +77,3 @@ def header_xml(
         sequenceParameters=xsd.sequenceParametersType(TR=[protocol.repetition_time_ms]),
     )
     return header_text(header).encode()
-
-
-def limit(count: int) -> xsd.limitType:
-    """The range of a counter."""
-    return xsd.limitType(minimum=0, maximum=count - 1, center=count // 2)
-
-
-def angles(protocol: Protocol) -> xsd.trajectoryDescriptionType:
-    """The angles of the spokes, as the header describes them."""
-    return angle_description(protocol.angle_increment_deg, protocol.angle_offset_deg)
-
-
-def angle_description(increment_deg: float, offset_deg: float) -> xsd.trajectoryDescriptionType:
-    """Angles that rise by the same step from spoke to spoke."""
-    return xsd.trajectoryDescriptionType(
-        identifier="golden_angle",
-        userParameterDouble=[
-            xsd.userParameterDoubleType(name="angle_increment_deg", value=increment_deg),
-            xsd.userParameterDoubleType(name="angle_offset_deg", value=offset_deg),
-        ],
-    )

@@ -14,9 +14,10 @@ import ismrmrd
 import numpy as np
 from ismrmrd.hdf5 import acquisition_header_dtype
 
-from gadgets.convert.arrays import channel_mask
 from gadgets.convert.twix_header import Angles, Settings, header_xml, text_at
-from gadgets.convert.writing import rows, write_scan
+from gadgets.flags import PHASE_STABILISATION, PHASE_STABILISATION_REFERENCE, mask
+from gadgets.writing.headers import channel_mask
+from gadgets.writing.tables import readout_rows, write_scan
 from python_recon.errors import BackendError, DataError
 
 _BLOCK = 256
@@ -30,8 +31,8 @@ _FLAGS = {
     "RTFEEDBACK": ismrmrd.ACQ_IS_RTFEEDBACK_DATA,
     "HPFEEDBACK": ismrmrd.ACQ_IS_HPFEEDBACK_DATA,
     "RETRO_DUMMYSCAN": ismrmrd.ACQ_IS_DUMMYSCAN_DATA,
-    "REFPHASESTABSCAN": 30,  # phase stabilisation: not named by ismrmrd 1.14
-    "PHASESTABSCAN": 31,
+    "REFPHASESTABSCAN": PHASE_STABILISATION_REFERENCE,
+    "PHASESTABSCAN": PHASE_STABILISATION,
     "FIRSTSCANINSLICE": ismrmrd.ACQ_FIRST_IN_SLICE,
     "LASTSCANINSLICE": ismrmrd.ACQ_LAST_IN_SLICE,
     "LASTSCANINMEAS": ismrmrd.ACQ_LAST_IN_MEASUREMENT,
@@ -148,7 +149,7 @@ def _blocks(readouts: Sequence[tuple[Any, float]]) -> Iterator[np.ndarray]:
             part = alike[start : start + _BLOCK]
             heads = np.stack([_head(readout.mdh, dwell_us) for readout, dwell_us in part])
             heads["flags"] = [_flags(readout) for readout, _ in part]
-            yield rows(heads, np.stack([readout.data for readout, _ in part]))
+            yield readout_rows(heads, np.stack([readout.data for readout, _ in part]))
 
 
 def _head(mdh: Any, dwell_us: float) -> np.ndarray:
@@ -189,8 +190,7 @@ def directions(quaternion: Sequence[float]) -> np.ndarray:
 
 
 def _flags(readout: Any) -> int:
-    flags = sum(1 << (flag - 1) for name, flag in _FLAGS.items() if readout.is_flag_set(name))
-    both = 1 << (ismrmrd.ACQ_IS_PARALLEL_CALIBRATION - 1)
+    flags = mask(*(flag for name, flag in _FLAGS.items() if readout.is_flag_set(name)))
     if readout.is_flag_set("PATREFANDIMASCAN"):
-        flags &= ~both
+        flags &= ~mask(ismrmrd.ACQ_IS_PARALLEL_CALIBRATION)
     return flags

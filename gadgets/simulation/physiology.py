@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from ismrmrd.hdf5 import waveform_dtype
 
-from gadgets.simulation.protocol import FIRST_TICK, SimulateOptions
+from gadgets.simulation.protocol import SimulateOptions
 from gadgets.waveforms import KINDS, TICK_S
+from gadgets.writing.headers import FIRST_TICK
 from python_recon.acquisition.waveforms import Kind
 from python_recon.phantom import HeartPhantom
 

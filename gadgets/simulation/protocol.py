@@ -11,16 +11,16 @@ from ismrmrd import xsd
 from ismrmrd.hdf5 import acquisition_header_dtype
 from pydantic import Field
 
+from gadgets.flags import NOISE, mask
 from gadgets.header import header_text
-from gadgets.readouts import TICK_S
+from gadgets.waveforms import TICK_S
+from gadgets.writing.headers import FIRST_TICK, angle_description, channel_mask, limit
 from python_recon.acquisition.angles import GOLDEN_ANGLE_DEG
 from python_recon.config import Section
 from python_recon.phantom import FIELD_OF_VIEW_MM, HeartPhantom
 
 NOISE_SAMPLES = 256
 _NOISE_READOUTS = 32
-FIRST_TICK = 36_000 * 400
-"""Ten o'clock."""
 _NOISE_DWELL_US = 5.0
 _BANDWIDTH_RATIO = 0.793
 """Share of the noise scan's bandwidth that the receiver's filter passes."""
@@ -143,7 +143,7 @@ def plan_spokes(options: SimulateOptions) -> Spokes:
 def noise_heads(options: SimulateOptions) -> np.ndarray:
     """Headers of the noise scan's readouts."""
     heads = _heads(options.n_noise_readouts, options, np.zeros(1))
-    heads["flags"] = _bit(ismrmrd.ACQ_IS_NOISE_MEASUREMENT)
+    heads["flags"] = NOISE
     heads["scan_counter"] = np.arange(len(heads))
     heads["acquisition_time_stamp"] = FIRST_TICK - len(heads) + np.arange(len(heads))
     heads["number_of_samples"] = NOISE_SAMPLES
@@ -176,8 +176,7 @@ def _heads(n: int, options: SimulateOptions, offsets_mm: np.ndarray) -> np.ndarr
     heads = np.zeros(n, acquisition_header_dtype)
     heads["version"] = 1
     heads["available_channels"] = heads["active_channels"] = options.coils
-    masks = [(1 << min(64, max(0, options.coils - 64 * word))) - 1 for word in range(ismrmrd.CHANNEL_MASKS)]
-    heads["channel_mask"] = np.array(masks, np.uint64)
+    heads["channel_mask"] = channel_mask(options.coils)
     read, phase, normal = _directions()
     heads["read_dir"], heads["phase_dir"], heads["slice_dir"] = read, phase, normal
     heads["position"] = _CENTRE_MM + offsets_mm[:, None] * normal
@@ -204,13 +203,9 @@ def _flags(spokes: Spokes) -> np.ndarray:
         (ismrmrd.ACQ_FIRST_IN_REPETITION, np.concatenate([[True], new_repetition])),
         (ismrmrd.ACQ_LAST_IN_REPETITION, np.concatenate([new_repetition, [True]])),
     ):
-        flags[chosen] |= _bit(flag)
-    flags[-1] |= _bit(ismrmrd.ACQ_LAST_IN_MEASUREMENT)
+        flags[chosen] |= np.uint64(mask(flag))
+    flags[-1] |= np.uint64(mask(ismrmrd.ACQ_LAST_IN_MEASUREMENT))
     return flags
-
-
-def _bit(flag: int) -> np.uint64:
-    return np.uint64(1 << (flag - 1))
 
 
 def header_xml(options: SimulateOptions) -> bytes:
@@ -243,22 +238,15 @@ def _encoding(options: SimulateOptions) -> xsd.encodingType:
         fieldOfView_mm=xsd.fieldOfViewMm(x=FIELD_OF_VIEW_MM, y=FIELD_OF_VIEW_MM, z=8.0),
     )
     limits = xsd.encodingLimitsType(
-        kspace_encoding_step_1=_limit(options.spokes_per_frame), slice=_limit(options.slices),
-        repetition=_limit(options.frames),
+        kspace_encoding_step_1=limit(options.spokes_per_frame), slice=limit(options.slices),
+        repetition=limit(options.frames),
     )  # fmt: skip
     turns = 360.0 / options.angle_increment
     is_golden = not np.isclose(turns, round(turns), rtol=0, atol=1e-6)
     return xsd.encodingType(
         encodedSpace=space, reconSpace=space, encodingLimits=limits,
         trajectory=xsd.trajectoryType("goldenangle" if is_golden else "radial"),
-        trajectoryDescription=xsd.trajectoryDescriptionType(
-            identifier="golden_angle" if is_golden else "radial",
-            userParameterDouble=[
-                xsd.userParameterDoubleType(name="angle_increment_deg", value=options.angle_increment),
-            ],
+        trajectoryDescription=angle_description(
+            options.angle_increment, identifier="golden_angle" if is_golden else "radial"
         ),
     )  # fmt: skip
-
-
-def _limit(count: int) -> xsd.limitType:
-    return xsd.limitType(minimum=0, maximum=count - 1, center=count // 2)

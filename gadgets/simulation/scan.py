@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
-from ismrmrd.hdf5 import acquisition_dtype, waveform_dtype
 
 from gadgets.simulation.physiology import irregular_r_waves, waveform_rows
 from gadgets.simulation.protocol import (
@@ -22,6 +18,7 @@ from gadgets.simulation.protocol import (
     noise_heads,
     plan_spokes,
 )
+from gadgets.writing.tables import NewScan, new_hdf5, readout_rows
 from python_recon.errors import ConfigError
 from python_recon.phantom import HeartPhantom
 from python_recon.schedule import ProgressReport
@@ -85,7 +82,10 @@ def simulate(
     if path.resolve() == truth_path.resolve():
         raise ConfigError(f"scan and truth are both {path}; give the truth another name")
     experiment = _experiment(options or SimulateOptions())
-    with _new_file(truth_path, overwrite) as truth_file, _new_file(path, overwrite) as scan_file:
+    with (
+        new_hdf5(truth_path, overwrite=overwrite) as truth_file,
+        new_hdf5(path, overwrite=overwrite) as scan_file,
+    ):
         _write_truth(truth_file, experiment, report)
         _write_scan(scan_file, experiment, report)
     return truth_path
@@ -127,24 +127,20 @@ def _noise_mixing(phantom: HeartPhantom, options: SimulateOptions) -> np.ndarray
 
 def _write_scan(file: h5py.File, experiment: _Experiment, report: ProgressReport) -> None:
     options, spokes = experiment.options, experiment.spokes
-    group = file.create_group("dataset")
-    group.create_dataset("xml", data=[header_xml(options)], dtype=h5py.special_dtype(vlen=bytes))
+    scan = NewScan(file, header_xml(options))
     generator = np.random.default_rng([options.seed, 4])
     noise = noise_heads(options)
-    total = len(noise) + len(spokes.times_s)
-    table = group.create_dataset("data", (total,), maxshape=(None,), dtype=acquisition_dtype)
     white = _white((len(noise), options.coils, NOISE_SAMPLES), generator)
-    table[: len(noise)] = _rows(noise, spokes.noise_scan_gain * experiment.mixing @ white)
+    scan.append_readouts(readout_rows(noise, spokes.noise_scan_gain * experiment.mixing @ white))
     for start in range(0, len(spokes.times_s), _BATCH):
         part = slice(start, start + _BATCH)
         data = _received(experiment, part, generator)
         heads = imaging_heads(options, spokes, part, experiment.phantoms[0])
-        first = len(noise) + start
-        table[first : first + len(heads)] = _rows(heads, data, spokes.embedded(part))
+        scan.append_readouts(readout_rows(heads, data, spokes.embedded(part)))
         report("scanning", min(1.0, (start + _BATCH) / len(spokes.times_s)))
     waveforms = waveform_rows(options, experiment.phantoms[0], float(spokes.times_s[-1]))
     if len(waveforms):
-        group.create_dataset("waveforms", data=waveforms, dtype=waveform_dtype, maxshape=(None,))
+        scan.append_waveforms(waveforms)
 
 
 def _received(experiment: _Experiment, part: slice, generator: np.random.Generator) -> np.ndarray:
@@ -162,17 +158,6 @@ def _received(experiment: _Experiment, part: slice, generator: np.random.Generat
 def _white(shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
     """Complex noise of variance 1."""
     return (generator.standard_normal((*shape, 2)) / np.sqrt(2)).view(np.complex128)[..., 0]
-
-
-def _rows(heads: np.ndarray, data: np.ndarray, trajectory: np.ndarray | None = None) -> np.ndarray:
-    rows = np.empty(len(heads), acquisition_dtype)
-    rows["head"] = heads
-    data = np.ascontiguousarray(data, np.complex64)
-    traj = np.zeros((len(heads), 0), np.float32) if trajectory is None else trajectory.astype(np.float32)
-    for index, row in enumerate(rows):
-        row["data"] = data[index].view(np.float32).ravel()
-        row["traj"] = traj[index].ravel()
-    return rows
 
 
 def _write_truth(file: h5py.File, experiment: _Experiment, report: ProgressReport) -> None:
@@ -203,21 +188,3 @@ def _whitened_shading(coil_maps: np.ndarray, experiment: _Experiment) -> np.ndar
     return np.linalg.norm(np.linalg.solve(mixing, coil_maps.reshape(options.coils, -1)), axis=0).reshape(
         coil_maps.shape[1:]
     )
-
-
-@contextmanager
-def _new_file(path: Path, overwrite: bool) -> Iterator[h5py.File]:
-    """An HDF5 file that gets its name when all went well, and is removed otherwise."""
-    if path.is_dir():
-        raise ConfigError(f"the output {path} is a folder; give a file name")
-    if path.exists() and not overwrite:
-        raise ConfigError(f"the output {path} exists; choose another name or say --overwrite")
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with h5py.File(part, "w") as file:
-            yield file
-        part.replace(path)
-    except OSError as error:
-        raise ConfigError(f"the output {path} cannot be written: {error}") from error
-    finally:
-        part.unlink(missing_ok=True)

@@ -9,8 +9,8 @@ from python_recon.data import ImageSeries
 from python_recon.outputs.series import title
 
 _STAGES = {"seconds_preparation": "preparation", "seconds_coil_maps": "coil maps", "seconds_method": "method"}
-"""Details of a series, and what a reader should see."""
 _PEAKS = {"peak_memory_mib": "process", "peak_device_mib": "GPU"}
+"""Details of a series, and what a reader should see."""
 
 
 @dataclass(frozen=True)
@@ -29,24 +29,22 @@ def milestone_rows(milestones: Mapping[str, float]) -> list[Row]:
 
 def stage_rows(joined: Sequence[ImageSeries]) -> list[Row]:
     """Seconds of each stage of each series, where they are known; a preview's are those of all its frames."""
-    seconds = {
-        f"{title(each)}: {stage}": float(each.details[key])
-        for each in joined
-        for key, stage in _STAGES.items()
-        if key in each.details
-    }
-    return _rows(seconds, "{:.2f}")
+    return _rows(_told(joined, _STAGES), "{:.2f}")
 
 
 def memory_rows(joined: Sequence[ImageSeries]) -> list[Row]:
     """Peak of the process that reconstructed, and of its GPU, up to the end of each series (MiB)."""
-    peaks = {
-        f"{title(each)}: {place}": float(each.details[key])
+    return _rows(_told(joined, _PEAKS), "{:.0f}")
+
+
+def _told(joined: Sequence[ImageSeries], names: Mapping[str, str]) -> dict[str, float]:
+    """Those details of the series that are named, where they are known."""
+    return {
+        f"{title(each)}: {name}": float(each.details[key])
         for each in joined
-        for key, place in _PEAKS.items()
+        for key, name in names.items()
         if key in each.details
     }
-    return _rows(peaks, "{:.0f}")
 
 
 def _rows(values: Mapping[str, float], form: str) -> list[Row]:

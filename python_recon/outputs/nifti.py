@@ -11,6 +11,7 @@ import numpy as np
 
 from python_recon.data import ImageSeries
 from python_recon.errors import ConfigError
+from python_recon.new_files import require_free
 from python_recon.outputs.pixels import Coding, finite_magnitude
 from python_recon.outputs.placement import Placement
 from python_recon.outputs.series import by_kind, file_stems, frame_interval_s, join_series
@@ -30,8 +31,7 @@ def require_name(path: Path, overwrite: bool) -> None:
     """Raise ConfigError where the name is none of a NIfTI file, or taken."""
     if not path.name.endswith(_ENDINGS):
         raise ConfigError(f"--nifti {path}: expected a name that ends in {' or '.join(_ENDINGS)}")
-    if path.exists() and not overwrite:
-        raise ConfigError(f"{path} exists; choose another name or say --overwrite")
+    require_free(path, overwrite=overwrite)
 
 
 def write_nifti(series: Sequence[ImageSeries], path: Path) -> list[Path]:

@@ -13,10 +13,10 @@ from gadgets.messages import AcquisitionBucket
 from gadgets.mrd_file import ScanFile
 from gadgets.radial import images
 from gadgets.readouts import ReadoutStream
-from gadgets.simulation.protocol import FIRST_TICK
 from gadgets.simulation.scan import SimulateOptions, simulate
 from gadgets.slices import read_slice
 from gadgets.waveforms import TICK_S, waveform_from
+from gadgets.writing.headers import FIRST_TICK
 from python_recon.acquisition.gating import respiratory_position
 from python_recon.acquisition.physiology import Physiology
 from python_recon.config import load_config

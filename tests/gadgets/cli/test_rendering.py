@@ -17,10 +17,10 @@ from typer.testing import CliRunner
 from gadgets.cli import app
 from gadgets.cli.picture import Picture
 from gadgets.cli.rendering import frame_times, image_size, rendered
-from gadgets.readouts import TICK_S
 from gadgets.series import read_series
 from gadgets.simulation.scan import SimulateOptions, simulate
 from gadgets.slices import read_slice
+from gadgets.waveforms import TICK_S
 from python_recon.chain import reconstruct_slice
 from python_recon.config import load_config
 from python_recon.data import Counters, Geometry

@@ -27,7 +27,7 @@ def test_a_failed_simulation_leaves_nothing(tmp_path, monkeypatch):
     def fail(*_):
         raise MemoryError
 
-    monkeypatch.setattr(module, "_rows", fail)
+    monkeypatch.setattr(module, "readout_rows", fail)
     with pytest.raises(MemoryError):
         simulate(tmp_path / "scan.h5", SMALL)
     assert not list(tmp_path.iterdir())
