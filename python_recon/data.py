@@ -229,6 +229,8 @@ class CoilMaps:
     """(coil, y, x) complex64."""
     source: str
     """Name of the estimator."""
+    comment: str = ""
+    """What a reader of the images should know of them."""
 
     @property
     def n_coils(self) -> int:

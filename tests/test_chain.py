@@ -8,6 +8,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+import torch
 
 from python_recon import previews
 from python_recon.acquisition.angles import GOLDEN_ANGLE_DEG
@@ -226,6 +227,16 @@ def test_a_preview_survives_what_the_ladder_survives(monkeypatch, caplog):
     monkeypatch.setattr(previews, "compression_matrix", fail)
     assert [each.series_index for each in run(method="cg_sense")] == [FINAL_SERIES]
     assert "no preview of frame 0: singular" in caplog.text
+
+
+def test_maps_that_fail_are_told_on_the_images(monkeypatch, truth):
+    def fail(*_):
+        raise torch.linalg.LinAlgError("no convergence")
+
+    monkeypatch.setattr("python_recon.coil_maps.nlinv.maps", fail)
+    series = run(method="cg_sense")[-1]
+    assert series.comment == "coil maps by 'nlinv' failed (no convergence): they are of low resolution"
+    assert psnr(match_scale(np.abs(series.images), truth), truth) > 23
 
 
 def unflagged_noise(seed=11) -> list[Readout]:

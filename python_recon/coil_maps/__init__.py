@@ -2,7 +2,8 @@
 
 Every estimator sees the spokes of all frames as one radial acquisition of low resolution, and returns maps
 on the full matrix with unit root-sum-of-squares at every pixel: outside the object they are continued from
-within it, not set to zero. A coil without signal gets a zero map.
+within it, not set to zero. A coil without signal gets a zero map. Where an estimator fails, the one of low
+resolution takes its place.
 
 ============== ======================================================= =================================
 low_resolution windowed coil images over their root-sum-of-squares     for the first preview
@@ -16,12 +17,17 @@ from __future__ import annotations
 
 import importlib
 import logging
+from dataclasses import replace
+
+import numpy as np
 
 from python_recon.arrays import is_torch, to_numpy
 from python_recon.config import CoilConfig
 from python_recon.data import CoilMaps, KSpace
 from python_recon.errors import DataError
 
+_SIMPLEST = "low_resolution"
+"""Has nothing to converge or to decompose."""
 _log = logging.getLogger(__name__)
 
 
@@ -37,27 +43,43 @@ def estimate(kspace: KSpace, config: CoilConfig) -> CoilMaps:
 
     Returns
     -------
-        Maps (coil, y, x) of the same library and on the same device as the k-space.
+        Maps (coil, y, x) of the same library and on the same device as the k-space; their comment tells
+        where another estimator made them.
 
     Raises
     ------
     DataError
-        If no spoke holds a signal within the calibration region, or the maps are not finite.
+        If no spoke holds a signal within the calibration region, or not even maps of low resolution are
+        finite.
     """
+    import torch
+
+    try:
+        return _by(config.maps, kspace, config.calibration_width)
+    except (ArithmeticError, np.linalg.LinAlgError, torch.linalg.LinAlgError) as error:
+        told = f"coil maps by {config.maps!r} failed ({error})"
+    if config.maps == _SIMPLEST:
+        raise DataError(f"{told}; look at the data for readouts that are damaged")
+    _log.warning("%s: they are of low resolution", told)
+    simplest = config.model_copy(update={"maps": _SIMPLEST})
+    return replace(estimate(kspace, simplest), comment=f"{told}: they are of low resolution")
+
+
+def _by(name: str, kspace: KSpace, width: int | None) -> CoilMaps:
+    """Maps by one estimator; raises FloatingPointError where they are not finite."""
     import torch
 
     from python_recon.coil_maps.calibration import calibrate
 
-    name = config.maps
     estimator = importlib.import_module(f"python_recon.coil_maps.{name}")
-    calibration = calibrate(kspace, estimator.REGION, config.calibration_width)
+    calibration = calibrate(kspace, estimator.REGION, width)
     if kspace.n_coils == 1:
         maps = torch.ones(1, *kspace.matrix).to(calibration.samples)
     else:
         with torch.no_grad():
             maps = estimator.maps(calibration, kspace.matrix)
     if not maps.sum().isfinite():
-        raise DataError(f"coil maps by {name!r} are not finite; try another estimator (coils.maps)")
+        raise FloatingPointError("they are not finite")
     silent = calibration.silent_coils()
     if silent:
         _log.warning("coils %s hold no signal, their maps are zero", silent)

@@ -190,3 +190,35 @@ def test_estimators_agree_on_a_measured_heart():
     for name in NAMES:
         overlap = np.abs(np.sum(maps[name].conj() * maps["nlinv"], axis=0))
         assert np.median(overlap) > 0.9, name
+
+
+@pytest.fixture
+def spoil(monkeypatch):
+    """Make an estimator fail as it might."""
+
+    def spoil(name, failure=None):
+        def maps(calibration, matrix):
+            if failure is not None:
+                raise failure
+            return torch.full((calibration.samples.shape[0], *matrix), torch.nan, dtype=torch.complex64)
+
+        monkeypatch.setattr(f"python_recon.coil_maps.{name}.maps", maps)
+
+    return spoil
+
+
+@pytest.mark.parametrize("failure", [torch.linalg.LinAlgError("no convergence"), None])
+def test_a_failed_estimator_gives_way_to_the_simplest(simulate_scan, spoil, failure):
+    spoil("espirit", failure)
+    kspace = simulate_scan(34).kspace
+    found, expected = (estimate(kspace, CoilConfig(maps=name)) for name in ("espirit", "low_resolution"))
+    assert found.source == "low_resolution"
+    assert found.comment.startswith("coil maps by 'espirit' failed")
+    np.testing.assert_array_equal(found.maps, expected.maps)
+
+
+def test_without_any_maps_there_is_an_error(simulate_scan, spoil):
+    spoil("espirit")
+    spoil("low_resolution")
+    with pytest.raises(DataError, match=r"'low_resolution' failed \(they are not finite"):
+        estimate(simulate_scan(34).kspace, CoilConfig(maps="espirit"))
