@@ -20,9 +20,8 @@ class ImageNumbers:
     spread over several processes, each knows the limits and none the others, and together they give the
     numbers that one process would. Within a slice they rise.
 
-    A header may announce fewer slices than come, or not say how many: numbers that are taken already are then
-    replaced by the next beyond all others. Beyond the 65535 that the image's header can hold there is only
-    that last one.
+    What the header does not announce, and what would have a number that is taken already, gets the next one
+    beyond all others. Beyond the 65535 that the image's header can hold there is only that last one.
     """
 
     def __init__(self) -> None:
@@ -36,11 +35,12 @@ class ImageNumbers:
         ``limits`` are the largest values of the counters, by their names.
         """
         place = tuple(getattr(counters, name) for name in _INNER)
-        number = self._counts[place]
+        number, is_announced = self._counts[place], True
         for name, value in zip(reversed(_INNER), reversed(place), strict=True):
-            number = number * (limits.get(name, 0) + 1) + value
+            size = limits.get(name, 0) + 1
+            number, is_announced = number * size + value, is_announced and value < size
         number += 1
-        if number in self._taken:
+        if number in self._taken or not is_announced:
             number = self._last + 1
         self._counts[place] += 1
         self._taken.add(number)

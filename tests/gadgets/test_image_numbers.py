@@ -46,5 +46,9 @@ def test_a_slice_after_the_other_without_limits():
     assert [given.take(Counters(slice=number), {}) for number in slices] == [1, 2, 3, 4, 5, 6]
 
 
+def test_a_slice_alone_that_no_header_announces():
+    assert list(numbers([Counters(slice=3)], 3, {}).values()) == [1, 2, 3]
+
+
 def test_numbers_fit_the_header_of_an_image():
-    assert ImageNumbers().take(Counters(slice=70_000), {}) == MAX_NUMBER
+    assert ImageNumbers().take(Counters(slice=70_000), {"slice": 80_000}) == MAX_NUMBER

@@ -14,6 +14,8 @@ import ismrmrd
 import numpy as np
 import pytest
 
+from tests.serving import wait_until
+
 HEADER, ACQUISITION = 3, 1008
 METHOD = """<configuration><property name="method" value="{}"/><property name="preview" value="{}"/>
 <property name="preview_deadline_s" value="600"/>
@@ -254,7 +256,7 @@ def test_a_method_that_fails_is_replaced(daemon, new_scan, method):
     assert f"{method} failed" in outcome.images[0].meta["ImageComments"]
     (summary,) = daemon.lines("readouts received", f"by {method}")
     assert summary["scan"]["rung"] == f"subspace in place of {method}"
-    assert daemon.metric(counter) == before + 2
+    wait_until(lambda: daemon.metric(counter) == before + 2, "the images were to be counted")
 
 
 def test_a_fit_that_never_converges(daemon, new_scan):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from gadgets.messages import Text
-from tests.serving import soak
+from tests.serving import soak, wait_until
 
 FIT = """<configuration><property name="method" value="{}"/><property name="preview_deadline_s" value="600"/>
 <property name="max_recon_seconds" value="{}"/></configuration>"""
@@ -193,7 +193,8 @@ def test_a_line_of_the_log_names_slice_and_method(daemon, new_scan):
     assert figures["peak_memory_mib"] > 10
     stages = {"receiving", "waiting", "previews", "preparation", "coil maps", "method", "sending"}
     assert set(figures["seconds"]) == stages
-    assert daemon.metric('gadgetron_pisco_stage_seconds_total{stage="method"}') > 0
+    spent = 'gadgetron_pisco_stage_seconds_total{stage="method"}'
+    wait_until(lambda: daemon.metric(spent) > 0, "the time of the method was to be counted")
 
 
 def test_previews_that_are_left_out_are_counted(daemon, new_scan, patiently):
