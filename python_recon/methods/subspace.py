@@ -38,18 +38,18 @@ _MOST_STEPS = 16
 class SubspaceOptions(Section):
     """Options of ``subspace``."""
 
-    components: int = Field(6, ge=1)
+    components: int = Field(8, ge=1)
     """Dimension of the temporal subspace."""
     iterations: int | None = Field(None, ge=1)
     """Gradient steps; None: as many as the undersampling of a frame asks for, 16 at most."""
-    regularisation: float = Field(1.0, ge=0)
+    regularisation: float = Field(1.5, ge=0)
     """lambda in units of the noise of the data term's gradient."""
     spatial_regularisation: float = Field(0.5, ge=0)
     """mu in the same units, for as many spokes in the whole scan as Nyquist demands; it rises as they get
     fewer."""
     training_matrix: int = Field(40, ge=16)
     """Matrix of the low-resolution series that gives the basis."""
-    training_iterations: int = Field(24, ge=1)
+    training_iterations: int = Field(16, ge=1)
     """Gradient steps of that series."""
 
 
