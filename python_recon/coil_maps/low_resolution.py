@@ -21,5 +21,5 @@ REGION = Region(narrowest=24, widest=32, most_spokes=100, is_rough=True)
 def maps(calibration: Calibration, matrix: tuple[int, int]) -> torch.Tensor:
     """Coil maps (coil, y, x)."""
     images = calibration.images(calibration.width, calibration.window())
-    energy = torch.view_as_real(images).square().sum((0, -1))
+    energy = torch.view_as_real(images).square().sum(0).sum(-1)
     return smooth_maps(normalised(images), signal_weight(energy), matrix)

@@ -102,4 +102,4 @@ def joint_variation(components: torch.Tensor, amplitude: torch.Tensor) -> torch.
     across = torch.diff(components, dim=-1, append=components[..., -1:])
     down = torch.diff(components, dim=-2, append=components[..., -1:, :])
     pairs = torch.view_as_real(across).square() + torch.view_as_real(down).square()
-    return (pairs.sum((0, -1)) + (_SMOOTH * amplitude) ** 2).sqrt().sum()
+    return (pairs.sum(0).sum(-1) + (_SMOOTH * amplitude) ** 2).sqrt().sum()
