@@ -46,6 +46,7 @@ from python_recon.schedule import Budget
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+_UNUSED = "held-out spokes give the network no share: these are the images of its start"
 _log = logging.getLogger(__name__)
 
 
@@ -152,7 +153,8 @@ class FieldProblem:
         if start is None and report.stopped == "deadline":
             require_use(fitted, self.kspace, self.kept, self.maps)
         still = "one frame: the field is static" if self.kspace.n_frames == 1 else ""
-        told = "; ".join(filter(None, [still, self.comment, comment, saved]))
+        unused = _UNUSED if net is not None and start is not None and report.share == 0 else ""
+        told = "; ".join(filter(None, [still, self.comment, comment, unused, saved]))
         blocks = fitted.render(frame_times(self.kspace))
         return Reconstruction(next(blocks), asdict(report), state=fitted, comment=told, later=blocks)
 

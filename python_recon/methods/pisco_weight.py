@@ -36,7 +36,7 @@ def weight_judge(
 
 
 def weight_told(weight: PiscoWeight, report: FitReport, is_judged: bool) -> str:
-    """How the weight came about, where it was to be chosen."""
+    """How the weight came about, where it was to be chosen; nothing where it made no difference."""
     if weight != "held_out":
         return ""
     if not is_judged:
@@ -44,4 +44,4 @@ def weight_told(weight: PiscoWeight, report: FitReport, is_judged: bool) -> str:
     chosen = report.chosen.get("consistency_weight")
     if chosen is None:
         return "the fit was too short to choose PISCO's weight"
-    return f"PISCO's weight {chosen:g}, chosen by held-out spokes"
+    return f"PISCO's weight {chosen:g}, chosen by held-out spokes" if report.share else ""
