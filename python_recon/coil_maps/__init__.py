@@ -56,7 +56,7 @@ def estimate(kspace: KSpace, config: CoilConfig) -> CoilMaps:
 
     try:
         return _by(config.maps, kspace, config.calibration_width)
-    except (ArithmeticError, np.linalg.LinAlgError, torch.linalg.LinAlgError) as error:
+    except (ArithmeticError, np.linalg.LinAlgError, torch.linalg.LinAlgError) as error:  # type: ignore[attr-defined]
         told = f"coil maps by {config.maps!r} failed ({error})"
     if config.maps == _SIMPLEST:
         raise DataError(f"{told}; look at the data for readouts that are damaged")
