@@ -175,7 +175,7 @@ def test_coil_maps_are_one_complex_image_with_a_channel_for_each_coil():
     image, second = coil_map_image(one, SCAN, state), coil_map_image(one, SCAN, state)
     np.testing.assert_array_equal(image.data[:, 0], maps)
     assert tuple(image.getHead().matrix_size) == (7, 5, 1)
-    assert (image.image_series_index, image.image_index, second.image_index) == (3, 4, 5)
+    assert (image.image_series_index, image.image_index, second.image_index) == (3, 1, 2)
     assert (image.image_type, image.slice, image.measurement_uid) == (5, 3, 41)
     assert tuple(image.position) == (10, -20, 30)
     assert (image.meta["DataRole"], image.meta["method"]) == ("CoilMaps", "nlinv")
