@@ -21,7 +21,7 @@ from gadgets.header import header_text, parse_header
 from gadgets.wire import Session
 from python_recon.config import nearest
 from python_recon.errors import ConfigError, DataError, ProtocolError
-from python_recon.new_files import part_of, require_free
+from python_recon.new_files import part_path, require_free
 
 _log = logging.getLogger(__name__)
 GROUP = "dataset"
@@ -179,7 +179,7 @@ class ImageFile:
 
     def __enter__(self) -> ImageFile:
         require_free(self.path, overwrite=self.overwrite)
-        self._part = part_of(self.path)
+        self._part = part_path(self.path)
         try:
             self._part.unlink(missing_ok=True)
             h5py.File(self._part, "w").close()

@@ -16,6 +16,6 @@ def require_free(path: Path, *, overwrite: bool) -> None:
         raise ConfigError(f"the output {path} exists; choose another name or say --overwrite")
 
 
-def part_of(path: Path) -> Path:
+def part_path(path: Path) -> Path:
     """Where a file is written until it is whole: hidden beside it, for each process another."""
     return path.with_name(f".{path.name}.{os.getpid()}.part")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from python_recon.errors import ConfigError
-from python_recon.new_files import part_of, require_free
+from python_recon.new_files import part_path, require_free
 
 
 def test_a_name_that_nobody_has_is_free(tmp_path):
@@ -25,7 +25,7 @@ def test_a_folder_is_never_replaced(tmp_path, overwrite):
 
 
 def test_the_part_is_hidden_beside_the_file(tmp_path):
-    part = part_of(tmp_path / "images.h5")
+    part = part_path(tmp_path / "images.h5")
     assert part.parent == tmp_path
     assert part.name.startswith(".images.h5.")
     assert part.name.endswith(".part")

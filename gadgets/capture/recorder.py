@@ -20,12 +20,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+import h5py
 import ismrmrd
 
 from gadgets.backlog import bytes_of
-from gadgets.capture.scan import Row, ScanTables, configuration_text, unpacked, without_names
+from gadgets.capture.scan import CapturedScan, Row, configuration_text, unpacked, without_names
 from gadgets.capture.store import CaptureFile, Store
 from gadgets.header import header_text
+from gadgets.mrd_file import CONFIG
 from python_recon.errors import ConfigError, ReconError
 
 if TYPE_CHECKING:
@@ -236,14 +238,15 @@ class Recorder:
                 self._arrived.get_nowait()
 
     def _fill(self, file: CaptureFile, header_xml: str) -> None:
-        with ScanTables(file, header_xml) as tables:
+        with h5py.File(file, "w") as hdf5:
+            scan = CapturedScan(hdf5, header_xml.encode())
             for batch in self._batches():
-                tables.append(batch)
+                scan.append(batch)
                 file.check()
-            if tables.n_acquisitions == 0:
+            if scan.n_readouts == 0:
                 raise _NotKeptError(CaptureOutcome.EMPTY, "it holds no readouts")
             if self.config is not None:
-                tables.write_config(configuration_text(self.config))
+                scan.write_text(CONFIG, configuration_text(self.config).encode())
         file.check()
 
     def _batches(self) -> Iterator[list[Row]]:

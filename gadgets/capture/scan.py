@@ -6,18 +6,15 @@ import copy
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from types import TracebackType
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, TypeAlias
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-import h5py
 import ismrmrd
 import numpy as np
 import yaml
 from ismrmrd.hdf5 import acquisition_header_dtype, waveform_dtype, waveform_header_dtype
 
 from gadgets import buffers
-from gadgets.mrd_file import CONFIG
 from gadgets.writing.tables import NewScan, readout_rows
 from python_recon.config import Config
 
@@ -37,49 +34,26 @@ _READERS = ("AcquisitionReader", "WaveformReader")
 _WRITERS = ("ImageWriter",)
 
 
-class ScanTables:
-    """The tables of an ISMRMRD measurement, in a new file, appended to.
-
-    Beside those of the standard there is one that tells where the waveforms came between the readouts.
-    """
-
-    def __init__(self, file: BinaryIO, header_xml: str) -> None:
-        self._file = h5py.File(file, "w")
-        self._scan = NewScan(self._file, header_xml.encode())
-
-    def __enter__(self) -> ScanTables:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._file.close()
-
-    @property
-    def n_acquisitions(self) -> int:
-        return self._scan.n_readouts
-
-    def write_config(self, xml: str) -> None:
-        """Keep a configuration beside the scan."""
-        self._scan.write_text(CONFIG, xml.encode())
+class CapturedScan(NewScan):
+    """A scan as it comes; one more table than the standard's tells where waveforms came between readouts."""
 
     def append(self, rows: Sequence[Row]) -> None:
-        """Append to both tables, in order."""
+        """Append readouts and waveforms, in order."""
         acquisitions: list[ismrmrd.Acquisition] = []
         waveforms: list[ismrmrd.Waveform] = []
         places: list[int] = []
         for row in rows:
             if isinstance(row, ismrmrd.Waveform):
-                places.append(self.n_acquisitions + len(acquisitions))
+                places.append(self.n_readouts + len(acquisitions))
                 waveforms.append(row)
             else:
                 acquisitions.append(row)
         heads = _heads(acquisitions, acquisition_header_dtype)
         samples, trajectories = ([getattr(each, name) for each in acquisitions] for name in ("data", "traj"))
-        self._scan.append_readouts(readout_rows(heads, samples, trajectories))
+        self.append_readouts(readout_rows(heads, samples, trajectories))
         if waveforms:
-            self._scan.append_waveforms(_waveform_rows(waveforms))
-            self._scan.append_waveform_places(np.array(places, "<u8"))
+            self.append_waveforms(_waveform_rows(waveforms))
+            self.append_waveform_places(np.array(places, "<u8"))
 
 
 def _waveform_rows(waveforms: Sequence[ismrmrd.Waveform]) -> np.ndarray:

@@ -13,7 +13,7 @@ from ismrmrd.hdf5 import acquisition_dtype, waveform_dtype
 
 from gadgets.mrd_file import GROUP, WAVEFORM_PLACES
 from python_recon.errors import ConfigError
-from python_recon.new_files import part_of, require_free
+from python_recon.new_files import part_path, require_free
 
 _CHUNK = 64
 """Rows that lie together in the file."""
@@ -71,7 +71,7 @@ def new_hdf5(path: Path, *, overwrite: bool) -> Iterator[h5py.File]:
         When the file exists and may not be replaced, or cannot be written.
     """
     require_free(path, overwrite=overwrite)
-    part = part_of(path)
+    part = part_path(path)
     try:
         with h5py.File(part, "w") as file:
             yield file

@@ -8,7 +8,6 @@ scan (see :mod:`~python_recon.fields.rebuilding`).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -27,6 +26,7 @@ from python_recon.fields.fitted import FittedField
 from python_recon.fields.rebuilding import Blueprint, Kind, kind_of
 from python_recon.fields.samples import frame_times, has_clock
 from python_recon.fields.time_axis import TimeAxis
+from python_recon.new_files import part_path
 
 FORMAT = "gadgetron-pisco field"
 FORMAT_VERSION = 2
@@ -140,7 +140,7 @@ def save(fitted: FittedField, path: Path, method: str, options: Section, origin:
         "format_version": str(FORMAT_VERSION),
         "configuration": _CONFIGURATION.dump_json(configuration).decode(),
     }
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = part_path(path)
     try:
         save_file(_tensors(fitted), part, metadata)
         part.replace(path)

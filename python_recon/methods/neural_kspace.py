@@ -16,7 +16,7 @@ doi:10.1016/j.media.2025.103890 and arXiv:2404.08350.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -39,7 +39,7 @@ from python_recon.losses import kernels_of, tile_size
 from python_recon.memory import Size, series_need
 from python_recon.methods.field_problem import FieldProblem, JudgedStart, hold_out, start_alone, unit_of
 from python_recon.methods.field_time import time_axis
-from python_recon.methods.pisco_weight import number_of, weight_judge, weight_told
+from python_recon.methods.pisco_weight import PiscoWeight, number_of, weight_judge, weight_told
 from python_recon.methods.registry import Method, Reconstruction
 from python_recon.methods.subspace import SubspaceOptions, temporal_basis
 from python_recon.schedule import Budget
@@ -85,7 +85,7 @@ class NeuralKSpaceOptions(FitOptions):
     implementation: ClassVar[str] = "neural_kspace"
     start: Literal["none", "subspace"] = "none"
     """What the network is added to: nothing, or a subspace reconstruction."""
-    pisco_weight: Annotated[float, Field(ge=0)] | Literal["held_out"] = 0.0
+    pisco_weight: PiscoWeight = 0.0
     """Weight of PISCO; 0: none. held_out: the one of 0, 0.03, 0.1, 0.3 and 1 whose images predict held-out
     spokes best after a short trial; 0.3 where no spokes can be held out."""
     pisco_variant: Literal["residual", "all_pairs", "distance"] = "residual"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from python_recon.data import CoilMaps
 from python_recon.fields.combining import image_signal
@@ -11,7 +13,7 @@ from python_recon.fields.descent import FitReport
 from python_recon.fields.field import KSpaceField
 from python_recon.fields.judge import Judge
 
-PiscoWeight = float | Literal["held_out"]
+PiscoWeight = Annotated[float, Field(ge=0)] | Literal["held_out"]
 
 _UNJUDGED = 0.3
 """Where no spokes can be held out."""

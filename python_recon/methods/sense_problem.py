@@ -38,7 +38,7 @@ class SenseProblem:
             kernels=point_spread_kernels(kspace.trajectory, weights, kspace.matrix),
             maps=maps.maps,
             right_side=sense.adjoint(kspace.data * weights[:, None]),
-            noise=_noise(kspace, weights),
+            noise=right_side_noise(kspace, weights),
         )
 
 
@@ -50,8 +50,8 @@ def time_average(kspace: KSpace, maps: CoilMaps) -> torch.Tensor:
     return combine(nufft.adjoint(pooled[None]), maps.maps)[0]
 
 
-def _noise(kspace: KSpace, weights: torch.Tensor) -> torch.Tensor:
-    """Noise of the right side, from the samples furthest from the centre.
+def right_side_noise(kspace: KSpace, weights: torch.Tensor) -> torch.Tensor:
+    """Standard deviation in a pixel of the right side, a scalar, from the samples furthest from the centre.
 
     There the object is faint and the median of the magnitude (Rayleigh: sigma sqrt(ln 4) for a standard
     deviation sigma of each part) is that of the noise. Where it is not, the estimate is high, and counts

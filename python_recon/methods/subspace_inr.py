@@ -37,8 +37,9 @@ from python_recon.memory import Size, series_need
 from python_recon.methods.field_problem import FieldProblem, hold_out, unit_of
 from python_recon.methods.field_time import time_axis
 from python_recon.methods.registry import Method, Reconstruction
-from python_recon.methods.sense_problem import SenseProblem, time_average
+from python_recon.methods.sense_problem import right_side_noise, time_average
 from python_recon.methods.subspace import SubspaceOptions, temporal_basis, undersampling
+from python_recon.operators.sense import data_weights
 from python_recon.schedule import Budget
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ def data_term(problem: ImageProblem, temporal: TemporalBasis) -> DataTerm:
     """Of the spokes that are kept, each at its own time, in units of the scale."""
     spokes = one_frame(replace(problem.fitted_kspace, data=problem.kspace.data / problem.scale))
     curves = temporal(problem.spoke_coordinates).flatten(0, 1)
-    noise = SenseProblem.from_kspace(spokes, problem.maps).noise
+    noise = right_side_noise(spokes, data_weights(spokes))
     return DataTerm(ComponentData.of_spokes(spokes, problem.maps, curves), noise)
 
 

@@ -9,23 +9,10 @@ import torch
 
 from python_recon.errors import BackendError
 from python_recon.fields.descent import LOOKS
-from python_recon.fields.fit import FitPlan, fit, parameters_of
+from python_recon.fields.fit import fit, parameters_of
 from python_recon.fields.judge import Judge
 from python_recon.schedule import Budget
-from tests.fields.toys import LinearField, generator, random_samples
-
-PLAN = FitPlan(
-    steps=200,
-    batch=64,
-    learning_rate=0.3,
-    anneals=True,
-    epsilon=1.0,
-    outer_weight=0.0,
-    consistency_weight=0.0,
-    consistency_from=0.0,
-    has_own_steps=False,
-)
-TRUTH = LinearField(2, seed=1)
+from tests.fields.toys import PLAN, TRUTH, LinearField, generator, random_samples
 
 
 def judge(noise=0.0):

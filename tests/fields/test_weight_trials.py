@@ -8,25 +8,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from python_recon.fields.fit import FitPlan, fit
+from python_recon.fields.fit import fit
 from python_recon.fields.judge import Judge
 from python_recon.fields.weight_trials import SHARE, WEIGHTS, WeightTrials, best_weight
 from python_recon.schedule import Budget
-from tests.fields.toys import LinearField, generator, random_samples
+from tests.fields import toys
+from tests.fields.toys import TRUTH, LinearField, generator, random_samples
 from tests.numerics import budget_of_steps
 
-PLAN = FitPlan(
-    steps=200,
-    batch=64,
-    learning_rate=0.1,
-    anneals=True,
-    epsilon=1.0,
-    outer_weight=0.0,
-    consistency_weight=0.3,
-    consistency_from=0.2,
-    has_own_steps=False,
-)
-TRUTH = LinearField(2, seed=1)
+PLAN = replace(toys.PLAN, learning_rate=0.1, consistency_weight=0.3, consistency_from=0.2)
 LENGTH, OTHERS = round(SHARE * PLAN.steps), len(WEIGHTS) - 1
 
 

@@ -8,6 +8,7 @@ from torch import nn
 
 from python_recon.data import KSpace
 from python_recon.fields.field import KSpaceField
+from python_recon.fields.fit import FitPlan
 from python_recon.fields.low_rank import LowRankStart
 from python_recon.fields.samples import Samples
 from tests.numerics import complex_noise, golden_spokes
@@ -33,6 +34,21 @@ class LinearField(KSpaceField):
     def forward(self, k, t):
         inputs = torch.stack([torch.ones_like(t), k[:, 0], k[:, 1], t], -1)
         return torch.view_as_complex(torch.einsum("pi,ico->pco", inputs, self.coefficients))
+
+
+PLAN = FitPlan(
+    steps=200,
+    batch=64,
+    learning_rate=0.3,
+    anneals=True,
+    epsilon=1.0,
+    outer_weight=0.0,
+    consistency_weight=0.0,
+    consistency_from=0.0,
+    has_own_steps=False,
+)
+"""Of fits of a field to samples of the truth."""
+TRUTH = LinearField(2, seed=1)
 
 
 class Polynomial(nn.Module):
