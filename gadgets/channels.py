@@ -15,7 +15,7 @@ from python_recon.errors import ProtocolError, StreamError
 
 READ_BUFFER_BYTES = 1 << 18
 PIPE_CHUNK_BYTES = select.PIPE_BUF  # what a writable pipe takes without blocking
-POLL_SECONDS = 0.25  # how soon a pipe notices that it was aborted
+POLL_SECONDS = 0.25  # how soon a wait notices a signal, and that a pipe was aborted
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
@@ -32,6 +32,7 @@ class Channel(ABC):
 
     def __init__(self) -> None:
         self._source = io.BufferedReader(_Source(self), READ_BUFFER_BYTES)
+        self._aborted = threading.Event()
 
     def read_into(self, view: memoryview) -> int:
         """Fill ``view``; fewer bytes come back only where the stream ends."""
@@ -59,9 +60,24 @@ class Channel(ABC):
         the connection looks the same, until it answers to data, or to the system's probes, with a reset.
         """
 
-    @abstractmethod
     def abort(self) -> None:
         """End every read under way, and all later ones, as if the peer had closed."""
+        self._aborted.set()
+
+    def _await_input(self, descriptor: int) -> None:
+        """Until there is something to read, or the stream was aborted.
+
+        In turns: Python acts on a signal that came in the instant before a wait only after that wait.
+        """
+        watch = select.poll()
+        watch.register(descriptor, select.POLLIN)
+        deadline = time.monotonic() + self.max_idle_seconds
+        while not self._aborted.is_set():
+            left = deadline - time.monotonic()
+            if watch.poll(1e3 * max(min(left, POLL_SECONDS), 0.0)):
+                return
+            if left <= 0:
+                raise self._silence()
 
     def _silence(self) -> StreamError:
         return StreamError(
@@ -97,10 +113,9 @@ class SocketChannel(Channel):
 
     def receive(self, buffer: Any) -> int:
         try:
-            return self._socket.recv_into(buffer)
-        except TimeoutError as error:
-            raise self._silence() from error
-        except OSError as error:
+            self._await_input(self._socket.fileno())
+            return 0 if self._aborted.is_set() else self._socket.recv_into(buffer)
+        except (OSError, ValueError) as error:  # ValueError: we have closed it ourselves
             raise StreamError(f"the connection broke while receiving: {error}") from error
 
     def _send(self, view: memoryview) -> int:
@@ -112,6 +127,7 @@ class SocketChannel(Channel):
             raise StreamError(f"the connection broke while sending: {error}") from error
 
     def abort(self) -> None:
+        super().abort()
         try:
             self._socket.shutdown(socket.SHUT_RD)
         except OSError:
@@ -124,7 +140,6 @@ class PipeChannel(Channel):
     def __init__(self, source: BinaryIO, sink: BinaryIO, max_idle_seconds: float) -> None:
         super().__init__()
         self._input, self._output = source.fileno(), sink.fileno()
-        self._aborted = threading.Event()
         self.max_idle_seconds = max_idle_seconds
 
     @property
@@ -132,13 +147,8 @@ class PipeChannel(Channel):
         return _is_broken(self._output)
 
     def receive(self, buffer: Any) -> int:
-        deadline = time.monotonic() + self.max_idle_seconds
-        while not self._aborted.is_set():
-            if select.select([self._input], [], [], POLL_SECONDS)[0]:
-                return os.readv(self._input, [buffer])
-            if time.monotonic() > deadline:
-                raise self._silence()
-        return 0
+        self._await_input(self._input)
+        return 0 if self._aborted.is_set() else os.readv(self._input, [buffer])
 
     def _send(self, view: memoryview) -> int:
         if not select.select([], [self._output], [], self.max_idle_seconds)[1]:
@@ -147,9 +157,6 @@ class PipeChannel(Channel):
             return os.write(self._output, view[:PIPE_CHUNK_BYTES])
         except OSError as error:
             raise StreamError(f"the pipe broke while writing: {error}") from error
-
-    def abort(self) -> None:
-        self._aborted.set()
 
 
 class _Source(io.RawIOBase):

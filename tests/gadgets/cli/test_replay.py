@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from contextlib import closing
 from pathlib import Path
 
@@ -277,7 +276,6 @@ class TestInterrupt:
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
             line = next(line for line in process.stderr if "my number is" in line)
             gadget = psutil.Process(int(line.split()[-1]))
-            time.sleep(0.5)  # Python forgets a signal in the instant before it waits, until it wakes again
             process.send_signal(signal.SIGINT)
             status = process.wait(timeout=20)
         assert status != 0
