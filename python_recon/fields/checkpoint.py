@@ -25,11 +25,12 @@ from python_recon.errors import ConfigError, DataError
 from python_recon.fields.fitted import FittedField
 from python_recon.fields.rebuilding import Blueprint, Kind, kind_of
 from python_recon.fields.samples import frame_times, has_clock
+from python_recon.fields.shares import Shares
 from python_recon.fields.time_axis import TimeAxis
 from python_recon.new_files import part_path
 
 FORMAT = "gadgetron-pisco field"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 _COMPLEX = ("maps", "start.pixels", "net.taught.pixels")
 
@@ -89,7 +90,7 @@ class _Configuration:
     options: dict[str, Any]
     axis: TimeAxis
     scale: float
-    share: float
+    shares: Shares
     origin: Origin
     package_version: str
 
@@ -131,7 +132,7 @@ def save(fitted: FittedField, path: Path, method: str, options: Section, origin:
         options=options.model_dump(mode="json"),
         axis=fitted.axis,
         scale=fitted.scale,
-        share=fitted.share,
+        shares=fitted.shares,
         origin=origin,
         package_version=_package_version(),
     )
@@ -181,7 +182,7 @@ def load(path: Path, device: str | torch.device = "cpu") -> Checkpoint:
             _fill(module, prefix, tensors, path)
             module.to(device)
     fitted = FittedField(
-        net, start, configuration.share, configuration.scale, maps.to(device), configuration.axis
+        net, start, configuration.shares, configuration.scale, maps.to(device), configuration.axis
     )
     return Checkpoint(fitted, configuration.method, configuration.options, configuration.origin)
 

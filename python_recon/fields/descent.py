@@ -7,12 +7,14 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any
 
 import torch
 from torch import nn
 
 from python_recon.errors import BackendError
+from python_recon.fields.shares import WHOLE, Shares
 from python_recon.fields.tracking import Track, untracked
 from python_recon.schedule import Budget
 
@@ -24,8 +26,8 @@ TakeStep = Callable[[int, float], torch.Tensor]
 loss before it, a scalar."""
 Backward = Callable[[float], torch.Tensor]
 """The share of the fit that is done to the loss, a scalar; leaves gradients in the parameters."""
-Judgement = Callable[[], tuple[float, float]]
-"""Error of the field as it is, and the share that it should have."""
+Judgement = Callable[[], tuple[float, Shares]]
+"""Error of the field as it is, and the shares that it should have."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class FitReport:
     stopped: str = "step limit"
     """Why it ended: step limit, convergence, divergence or deadline."""
     steps: int = 0
-    share: float = 1.0
+    shares: Shares = WHOLE
     """Of the field in the sum with its start."""
     best_step: int = 0
     chosen: dict[str, float] = field(default_factory=dict)
@@ -183,14 +185,16 @@ class _Descent:
         """Judge the field, keep it if it is the best so far, and tell the user."""
         report = self.report
         report.losses.append(loss)
-        error, share = loss if _is_finite(self.net) else math.nan, 1.0  # the loss is that before the step
+        error, shares = loss if _is_finite(self.net) else math.nan, WHOLE  # the loss is that before the step
         if self.judge is not None:
-            error, share = self.judge()
+            error, shares = self.judge()
             report.held_out.append(error)
         if math.isfinite(error) and (self.judge is None or error < self.least):
             self.least, self.best = error, copy.deepcopy(self.net.state_dict())
-            report.best_step, report.share, self.last_better = report.steps, share, len(report.losses)
-        figures = {"loss": loss, "share": report.share} | ({"held-out error": error} if self.judge else {})
+            report.best_step, report.shares, self.last_better = report.steps, shares, len(report.losses)
+        figures = {"loss": loss, "share": fmean(report.shares)}
+        if self.judge is not None:
+            figures["held-out error"] = error
         self.track(report.steps, figures)
         told = f", held-out error {error:.4f}" if self.judge else ""
         self.budget.report(f"{self.descent.stage}, loss {loss:.3g}{told}", done)

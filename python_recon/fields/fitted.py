@@ -15,6 +15,7 @@ from python_recon.fields.combining import Combination
 from python_recon.fields.field import KSpaceField
 from python_recon.fields.image_field import ImageField
 from python_recon.fields.low_rank import LowRankStart
+from python_recon.fields.shares import Shares
 from python_recon.fields.time_axis import TimeAxis
 from python_recon.fields.view import FramesAt, View
 
@@ -30,8 +31,8 @@ class FittedField:
     """None where the start is all there is."""
     start: LowRankStart | None
     """Is added to the field."""
-    share: float
-    """Of the field in that sum; at 0 it is not evaluated."""
+    shares: Shares
+    """Of the field in that sum; where all are 0 it is not evaluated."""
     scale: float
     """Largest sample of the scan, the unit of field and start."""
     maps: torch.Tensor
@@ -69,8 +70,8 @@ class FittedField:
         parts = list(self._parts(view))
         for moments in torch.split(t, _FRAMES):
             images = torch.zeros(len(moments), *view.shape, dtype=torch.complex64, device=self.maps.device)
-            for share, frames in parts:
-                images += share * frames(moments)
+            for frames in parts:
+                images += frames(moments)
             yield self.scale * images
 
     def at_breath(self, position: float) -> FittedField:
@@ -98,18 +99,18 @@ class FittedField:
             basis.held = position
         return replace(self, net=net, start=start)
 
-    def _parts(self, view: View) -> Iterator[tuple[float, FramesAt]]:
-        """What is added up, and how much of it."""
-        if self.net is not None and self.share > 0:
+    def _parts(self, view: View) -> Iterator[FramesAt]:
+        """What is added up."""
+        if self.net is not None and any(self.shares):
             if isinstance(self.net, ImageField):
-                yield self.share, self.net.at(view)
+                yield self.net.at(view, self.shares)
             else:
-                yield self.share, _combined(self.net, self.maps, view)
+                yield _combined(self.net, self.maps, view, *self.shares)
         if self.start is not None:
-            yield 1.0, self.start.at(view)
+            yield self.start.at(view)
 
 
-def _combined(net: KSpaceField, maps: torch.Tensor, view: View) -> FramesAt:
+def _combined(net: KSpaceField, maps: torch.Tensor, view: View, share: float) -> FramesAt:
     """Combined images of a view as a function of time."""
     combination = Combination(maps, view)
-    return lambda t: combination(net.at_times(combination.places, t))
+    return lambda t: share * combination(net.at_times(combination.places, t))

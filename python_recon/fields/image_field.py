@@ -15,10 +15,10 @@ from torch import nn
 
 from python_recon.config import Section
 from python_recon.fields.breathing import TemporalBasis
-from python_recon.fields.field import KSpaceField
 from python_recon.fields.hash_grid import HashGrid
-from python_recon.fields.low_rank import LowRankStart
+from python_recon.fields.low_rank import LowRankStart, frames_of
 from python_recon.fields.mlp import Mlp
+from python_recon.fields.shares import WHOLE, Shares
 from python_recon.fields.view import FramesAt, View
 
 _POINTS = 1 << 18
@@ -66,8 +66,8 @@ class SpaceTimeOptions(Section):
 class ImageField(nn.Module):
     """What rendering asks of a field."""
 
-    def at(self, view: View) -> FramesAt:
-        """The images of a view as a function of time."""
+    def at(self, view: View, shares: Shares = WHOLE) -> FramesAt:
+        """The images of a view as a function of time; ``shares`` of its components, or one of all of it."""
         raise NotImplementedError
 
 
@@ -142,14 +142,8 @@ class ComponentField(ImageField):
         output.bias.copy_(pairs @ output.bias)
         return True
 
-    def at(self, view: View) -> FramesAt:
-        components = self.components(view)
-
-        def frames(t: torch.Tensor) -> torch.Tensor:
-            weights = self.temporal(t).to(components.dtype)
-            return torch.einsum("tr,ryx->tyx", weights, components)
-
-        return frames
+    def at(self, view: View, shares: Shares = WHOLE) -> FramesAt:
+        return frames_of(self.components(view), self.temporal, shares)
 
 
 class SpaceTimeField(ImageField):
@@ -187,8 +181,9 @@ class SpaceTimeField(ImageField):
         values = self.network(self.grid(points, level_weights))
         return self.amplitude * torch.view_as_complex(values).reshape(len(t), *view.shape)
 
-    def at(self, view: View) -> FramesAt:
-        return lambda t: torch.cat([self.images(moment, view) for moment in torch.split(t, 1)])
+    def at(self, view: View, shares: Shares = WHOLE) -> FramesAt:
+        (share,) = shares
+        return lambda t: torch.cat([share * self.images(moment, view) for moment in torch.split(t, 1)])
 
 
 class Correction(ImageField):
@@ -198,17 +193,6 @@ class Correction(ImageField):
         super().__init__()
         self.field, self.taught = field, taught
 
-    def at(self, view: View) -> FramesAt:
-        fitted, taught = self.field.at(view), self.taught.at(view)
+    def at(self, view: View, shares: Shares = WHOLE) -> FramesAt:
+        fitted, taught = self.field.at(view, shares), self.taught.at(view, shares)
         return lambda t: fitted(t) - taught(t)
-
-
-class SeriesSignal(KSpaceField):
-    """The k-space of a low-rank series, as a judge asks for it."""
-
-    def __init__(self, series: LowRankStart) -> None:
-        super().__init__(len(series.maps))
-        self.series = series
-
-    def forward(self, k: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        return self.series.signal(k, t)

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 import torch
 
 from python_recon.fields.samples import Samples
+from python_recon.fields.shares import Shares, best_shares
 
 Signal = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""Places k (point, 2) and t (point,) to a signal (point, coil): that of a field, say."""
+"""Places k (point, 2) and t (point,) to a signal ([component,] point, coil): that of a field, say."""
 
 _CHUNK = 16_384
 """Points evaluated together."""
@@ -19,7 +20,8 @@ class Judge:
     """The relative error of held-out samples, each weighted by its radius (the area it stands for).
 
     With a start, the field's prediction is scaled by the share that fits the held-out samples best, between
-    0 and 1: a field that does not predict them better than its start has a share of 0.
+    0 and 1, and where it comes component by component, each by its own: what does not predict them better
+    than the start has a share of 0.
 
     Parameters
     ----------
@@ -33,21 +35,18 @@ class Judge:
         self._samples, self._offset = samples, offset
         self._weights = torch.linalg.vector_norm(samples.k, dim=-1)[:, None]
 
-    def __call__(self, field: Signal) -> tuple[float, float]:
-        """Error, and share of the field."""
+    def __call__(self, field: Signal) -> tuple[float, Shares]:
+        """Error, and shares of the field."""
         measured = self._samples.values
-        predicted = torch.cat(list(self._predict(field)))
+        parts = torch.cat(list(self._predict(field)), -2).reshape(-1, *measured.shape)
         if self._offset is None:
-            share = torch.ones((), device=predicted.device)
-            missing = measured - predicted
+            shares, missing = torch.ones(1), measured - parts.sum(0)
         else:
             unexplained = measured - self._offset
-            energy = self._sum(predicted.abs().square())
-            share = (self._sum((predicted.conj() * unexplained).real) / energy.clamp_min(1e-30)).clamp(0, 1)
-            missing = unexplained - share * predicted
+            shares = best_shares(parts, unexplained, self._weights)
+            missing = unexplained - torch.einsum("a,apc->pc", shares.to(parts), parts)
         error = (self._sum(missing.abs().square()) / self._sum(measured.abs().square())).sqrt()
-        told = torch.stack([error, share]).tolist()
-        return told[0], told[1]
+        return float(error), tuple(shares.tolist())
 
     def _sum(self, values: torch.Tensor) -> torch.Tensor:
         return (self._weights * values).sum()

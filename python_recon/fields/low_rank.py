@@ -6,11 +6,14 @@ Its images are a linear layer over Fourier features on the pixel grid, fitted in
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import nn
 
 from python_recon.fields.breathing import TemporalBasis
 from python_recon.fields.resampling import resample_images
+from python_recon.fields.shares import WHOLE, Shares
 from python_recon.fields.view import FramesAt, View
 from python_recon.operators.nufft import Nufft
 
@@ -39,15 +42,22 @@ class LowRankStart(nn.Module):
 
     def signal(self, k: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         """Signal (point, coil) at k (point, 2) and t (point,)."""
+        result = torch.zeros(len(k), len(self.maps), dtype=self.pixels.dtype, device=k.device)
+        for part in self._parts(k, t):
+            result += part
+        return result
+
+    def components_signal(self, k: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        """The same of each component, (component, point, coil)."""
+        return torch.stack(list(self._parts(k, t)))
+
+    def _parts(self, k: torch.Tensor, t: torch.Tensor) -> Iterator[torch.Tensor]:
         rows, columns = self.pixels.shape[-2:]
         half = torch.tensor([columns / 2, rows / 2], device=k.device)
         nufft = Nufft((k * half)[None, None], (rows, columns))
-        weights = self.temporal(t)
-        result = torch.zeros(len(k), len(self.maps), dtype=self.pixels.dtype, device=k.device)
-        for component, weight in zip(self.pixels, weights.T, strict=True):
+        for component, weight in zip(self.pixels, self.temporal(t).T, strict=True):
             signal = nufft.forward((component * self.maps)[None])[0, :, 0]
-            result += signal.T * weight[:, None]
-        return result
+            yield signal.T * weight[:, None]
 
     def grid(self) -> torch.Tensor:
         """Cartesian k-space of the components, (component, y, x, coil)."""
@@ -55,11 +65,17 @@ class LowRankStart(nn.Module):
         shifted = torch.fft.fft2(torch.fft.ifftshift(coil_images, (-2, -1)), norm="ortho")
         return torch.fft.fftshift(shifted, (-2, -1)).permute(0, 2, 3, 1).contiguous()
 
-    def at(self, view: View) -> FramesAt:
+    def at(self, view: View, shares: Shares = WHOLE) -> FramesAt:
         """The combined images of a view as a function of time."""
         components = view.cut(resample_images(self.pixels, view.matrix))
+        return frames_of(components, self.temporal, shares)
 
-        def frames(t: torch.Tensor) -> torch.Tensor:
-            return torch.einsum("tr,ryx->tyx", self.temporal(t).to(components.dtype), components)
 
-        return frames
+def frames_of(components: torch.Tensor, temporal: TemporalBasis, shares: Shares) -> FramesAt:
+    """The images of components (component, y, x), each in its share, as a function of time."""
+
+    def frames(t: torch.Tensor) -> torch.Tensor:
+        weights = temporal(t) * torch.tensor(shares, device=t.device)
+        return torch.einsum("tr,ryx->tyx", weights.to(components.dtype), components)
+
+    return frames

@@ -148,12 +148,12 @@ class FieldProblem:
         DeadlineError
             If the deadline ended a fit without a start before it was better than gridding.
         """
-        fitted = FittedField(net, start, report.share, self.scale, self.maps.maps, self.axis)
+        fitted = FittedField(net, start, report.shares, self.scale, self.maps.maps, self.axis)
         saved = self._save(fitted)
         if start is None and report.stopped == "deadline":
             require_use(fitted, self.kspace, self.kept, self.maps)
         still = "one frame: the field is static" if self.kspace.n_frames == 1 else ""
-        unused = _UNUSED if net is not None and start is not None and report.share == 0 else ""
+        unused = _UNUSED if net is not None and start is not None and not any(report.shares) else ""
         told = "; ".join(filter(None, [still, self.comment, comment, unused, saved]))
         blocks = fitted.render(frame_times(self.kspace))
         return Reconstruction(next(blocks), asdict(report), state=fitted, comment=told, later=blocks)
@@ -244,4 +244,4 @@ def start_alone(problem: FieldProblem, budget: Budget) -> Reconstruction:
     """The subspace reconstruction, where no spokes can be held out to judge a network by."""
     start = low_rank_start(problem, problem.kspace, budget)
     told = "without a judge, the images are those of the subspace start"
-    return problem.reconstruction(None, start, FitReport("no judge", share=0.0), told)
+    return problem.reconstruction(None, start, FitReport("no judge", shares=(0.0,)), told)

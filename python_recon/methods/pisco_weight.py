@@ -46,4 +46,4 @@ def weight_told(weight: PiscoWeight, report: FitReport, is_judged: bool) -> str:
     chosen = report.chosen.get("consistency_weight")
     if chosen is None:
         return "the fit was too short to choose PISCO's weight"
-    return f"PISCO's weight {chosen:g}, chosen by held-out spokes" if report.share else ""
+    return f"PISCO's weight {chosen:g}, chosen by held-out spokes" if any(report.shares) else ""

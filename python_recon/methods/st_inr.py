@@ -1,10 +1,10 @@
 """Spatiotemporal INR, our fast form: a subspace reconstruction refined by a neural field of images.
 
 The field of component images (see :mod:`~python_recon.methods.subspace_inr`) first learns the images of a
-subspace reconstruction, then is fitted to the spokes. What it has changed by then is added to the images in
-the share that the held-out spokes ask for: much where few spokes have left the start noisy, little where the
-start is good and the field too smooth for it. They choose the field's regularisation, too, by
-short fits with a quarter and with four times of what is set. At last the start is computed anew, with all
+subspace reconstruction, then is fitted to the spokes. What it has changed by then is added to the images, of
+each component in the share that the held-out spokes ask for: much where few spokes have left the start noisy,
+little where the start is good and the field too smooth for it. They choose the field's regularisation, too,
+by short fits with a quarter and with four times of what is set. At last the start is computed anew, with all
 spokes.
 
 After Feng et al., doi:10.1109/TMI.2025.3526452. Departures: low rank by a factorisation with a temporal basis

@@ -27,10 +27,11 @@ from python_recon.fields.breathing import TemporalBasis
 from python_recon.fields.capture import captured
 from python_recon.fields.component_data import ComponentData, joint_variation, one_frame
 from python_recon.fields.descent import Descent, FitReport, Judgement, adam, cosine, descend
-from python_recon.fields.image_field import ComponentField, ImageFieldOptions, SeriesSignal
+from python_recon.fields.image_field import ComponentField, ImageFieldOptions
 from python_recon.fields.judge import Judge
 from python_recon.fields.keeping import KeepingOptions
 from python_recon.fields.low_rank import LowRankStart
+from python_recon.fields.shares import Shares
 from python_recon.fields.shrinking import within_memory
 from python_recon.fields.view import View
 from python_recon.memory import Size, series_need
@@ -191,18 +192,19 @@ def data_term(problem: ImageProblem, temporal: TemporalBasis) -> DataTerm:
 def held_out_judge(
     problem: ImageProblem, net: ComponentField, start: LowRankStart | None = None
 ) -> Judgement | None:
-    """Judges a field, or what it adds to a start of the same basis, by the held-out spokes."""
+    """Judges a field, or what it adds to the components of a start, by the held-out spokes."""
     held_out = problem.held_out
     if held_out is None:
         return None
     judge = Judge(held_out, None if start is None else start.signal(held_out.k, held_out.t))
 
     @torch.no_grad()
-    def judgement() -> tuple[float, float]:
+    def judgement() -> tuple[float, Shares]:
         components = net.components(problem.view)
-        if start is not None:
-            components = components - start.pixels
-        return judge(SeriesSignal(LowRankStart(components, problem.maps.maps, net.temporal)))
+        if start is None:
+            return judge(LowRankStart(components, problem.maps.maps, net.temporal).signal)
+        added = LowRankStart(components - start.pixels, problem.maps.maps, net.temporal)
+        return judge(added.components_signal)
 
     return judgement
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -242,6 +243,6 @@ def _whole(method: Method, demo: Demo, options: Section) -> tuple[Reconstruction
 
 def _told(details: Mapping[str, Any]) -> list[str]:
     """Steps, why the fit stopped and the network's share; empty for methods that fit no network."""
-    if "share" not in details:
+    if "shares" not in details:
         return [""] * 3
-    return [str(details["steps"]), details["stopped"], f"{details['share']:.2f}"]
+    return [str(details["steps"]), details["stopped"], f"{fmean(details['shares']):.2f}"]

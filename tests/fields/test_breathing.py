@@ -57,7 +57,7 @@ def fitted(temporal, axis=None):
     pixels = random_start(n_components=3).pixels
     start = LowRankStart(pixels, smooth_maps(3, MATRIX), temporal)
     axis = axis or TimeAxis("plain", 0.0, 1.0)
-    return FittedField(None, start, 0.0, 1.0, start.maps, axis)
+    return FittedField(None, start, (0.0,), 1.0, start.maps, axis)
 
 
 def images_of(field, times):

@@ -51,7 +51,7 @@ def make(field="separable", has_start=True, is_periodic=False, **options):
     start = LowRankStart(torch.as_tensor(complex_noise((2, *MATRIX), 3)), maps, spline(1))
     r_waves = (36_000.0, 36_000.04, 36_000.09) if is_periodic else ()
     axis = TimeAxis("periodic" if is_periodic else "plain", 36_000.0, 0.12, r_waves)
-    fitted = FittedField(net, start if has_start else None, 0.7, SCALE, maps, axis)
+    fitted = FittedField(net, start if has_start else None, (0.7,), SCALE, maps, axis)
     return fitted, chosen, Origin.of(kspace())
 
 
@@ -74,7 +74,7 @@ def test_what_is_loaded_renders_as_what_was_saved(path, field, has_start, is_per
     assert torch.equal(images_of(loaded.fitted), images_of(fitted))
     assert (loaded.fitted.start is None) != has_start
     assert loaded.fitted.axis == fitted.axis
-    assert (loaded.fitted.share, loaded.fitted.scale) == (0.7, SCALE)
+    assert (loaded.fitted.shares, loaded.fitted.scale) == ((0.7,), SCALE)
     assert loaded.method == "neural_kspace"
     assert FieldOptions(**loaded.options) == options
 
@@ -123,8 +123,8 @@ def test_the_file_tells_all_to_any_reader_of_safetensors(path):
 def test_saving_replaces_and_leaves_nothing_else(path):
     fitted, options, origin = make()
     save(fitted, path, "neural_kspace", options, origin)
-    save(replace(fitted, share=0.2), path, "neural_kspace", options, origin)
-    assert load(path).fitted.share == 0.2
+    save(replace(fitted, shares=(0.2,)), path, "neural_kspace", options, origin)
+    assert load(path).fitted.shares == (0.2,)
     assert list(path.parent.iterdir()) == [path]
 
 
@@ -181,7 +181,7 @@ class TestRefusals:
             load(path)
 
     def test_another_format_version(self, rewrite):
-        with pytest.raises(DataError, match="format version 1, this program reads 2: fit the scan again"):
+        with pytest.raises(DataError, match="format version 1, this program reads 3: fit the scan again"):
             load(rewrite(format_version="1"))
 
     @pytest.mark.parametrize("text", ["", "{", '{"method": "neural_kspace"}'])

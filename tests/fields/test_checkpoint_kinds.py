@@ -91,7 +91,7 @@ MAKERS = {
 
 def fitted_of(net, knows_breath=False):
     return FittedField(
-        net, low_rank(knows_breath=knows_breath), 0.7, SCALE, MAPS, TimeAxis("plain", 36_000.0, 0.12)
+        net, low_rank(knows_breath=knows_breath), (0.7,), SCALE, MAPS, TimeAxis("plain", 36_000.0, 0.12)
     )
 
 

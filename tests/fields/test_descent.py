@@ -7,6 +7,7 @@ from torch import nn
 
 from python_recon.errors import BackendError
 from python_recon.fields.descent import Descent, adam, constant, cosine, descend, stepping
+from python_recon.fields.shares import WHOLE
 from python_recon.schedule import Budget
 from tests.numerics import budget_of_steps
 
@@ -54,13 +55,13 @@ def test_the_best_field_that_the_judge_saw_is_kept():
 
     def judge():
         judge_calls.append(net.number)
-        return abs(judge_calls[-1] - 1.0), 0.5
+        return abs(judge_calls[-1] - 1.0), (0.5,)
 
     report = run(net, towards(net, 3.0), judge=judge, patience=5)
     best = min(judge_calls, key=lambda value: abs(value - 1.0))
     assert net.number == best
     assert report.stopped == "convergence"
-    assert report.share == 0.5
+    assert report.shares == (0.5,)
     assert report.best_step < report.steps < 100
     assert len(judge_calls) - judge_calls.index(best) - 1 == 5
 
@@ -131,7 +132,7 @@ def test_it_settles_after_its_early_part_only():
 
     def judge():
         calls.append(len(calls))
-        return float(len(calls)), 1.0
+        return float(len(calls)), WHOLE
 
     report = run(net, towards(net, 2.0), judge=judge, settles_from=0.5)
     assert report.steps == (10 + 4) * 5
@@ -148,7 +149,7 @@ def test_figures_are_tracked():
         steps,
         Descent("fit", 40, constant),
         Budget(),
-        lambda: (0.5, 0.3),
+        lambda: (0.5, (0.3,)),
         lambda step, figures: tracked.append((step, dict(figures))),
     )
     assert [step for step, _ in tracked] == [2, 4, 6, 8, 10]

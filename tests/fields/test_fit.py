@@ -11,6 +11,7 @@ from python_recon.errors import BackendError
 from python_recon.fields.descent import LOOKS
 from python_recon.fields.fit import fit, parameters_of
 from python_recon.fields.judge import Judge
+from python_recon.fields.shares import WHOLE
 from python_recon.schedule import Budget
 from tests.fields.toys import PLAN, TRUTH, LinearField, generator, random_samples
 
@@ -40,7 +41,7 @@ def test_it_finds_the_field():
     assert len(report.losses) == 20
     assert report.losses[-1] < 1e-2 * report.losses[0]
     assert report.held_out == []
-    assert report.share == 1
+    assert report.shares == WHOLE
 
 
 def test_it_finds_what_is_missing_to_the_offset():
@@ -63,11 +64,11 @@ def test_the_field_ends_as_the_best_that_the_judge_saw():
 
         def __call__(self, field):
             seen.append(field.coefficients.detach().clone())
-            return abs(len(seen) - 3.0) + 1, 0.25 * len(seen)
+            return abs(len(seen) - 3.0) + 1, (0.25 * len(seen),)
 
     net, report = run(judge=Scripted())
     assert torch.equal(net.coefficients, seen[2])
-    assert report.share == 0.75
+    assert report.shares == (0.75,)
     assert report.best_step == 30
     assert report.held_out[:5] == [3, 2, 1, 2, 3]
 
@@ -87,7 +88,7 @@ def test_it_does_not_end_before_pisco_has_begun():
 
         def __call__(self, _field):
             self.n_calls += 1
-            return float(self.n_calls), 1.0
+            return float(self.n_calls), WHOLE
 
     plan = replace(PLAN, consistency_from=0.5)
     _, report = run(plan, judge=Worse(), consistency=lambda field, _: field.coefficients.square().sum())

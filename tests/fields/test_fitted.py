@@ -8,6 +8,7 @@ from python_recon.errors import DataError
 from python_recon.fields.field import KSpaceField
 from python_recon.fields.fitted import FittedField
 from python_recon.fields.low_rank import LowRankStart
+from python_recon.fields.shares import WHOLE
 from python_recon.fields.time_axis import TimeAxis
 from tests.fields.toys import LinearField, Polynomial, StartField, blob, smooth_maps
 from tests.numerics import relative_error
@@ -29,9 +30,9 @@ def known_start():
     return LowRankStart(pixels, smooth_maps(N_COILS, MATRIX), Polynomial(2))
 
 
-def fitted(net=None, start=None, share=1.0):
+def fitted(net=None, start=None, shares=WHOLE):
     net = net or StartField(known_start())
-    return FittedField(net, start, share, SCALE, smooth_maps(N_COILS, MATRIX), AXIS)
+    return FittedField(net, start, shares, SCALE, smooth_maps(N_COILS, MATRIX), AXIS)
 
 
 def images_of(field, times_s=TIMES_S, matrix=None):
@@ -52,7 +53,7 @@ def test_another_matrix_shows_the_same_field_of_view(matrix):
 
 @pytest.mark.parametrize("matrix", [None, (80, 104), (41, 44)])
 def test_the_start_is_added_and_the_share_counts(matrix):
-    field = fitted(start=known_start(), share=0.5)
+    field = fitted(start=known_start(), shares=(0.5,))
     assert relative_error(images_of(field, matrix=matrix), 1.5 * series(matrix or MATRIX)) < 4e-3
 
 
@@ -61,7 +62,7 @@ def test_a_field_without_share_is_not_evaluated():
         def forward(self, k, t):
             raise AssertionError
 
-    field = fitted(Untouched(N_COILS), known_start(), 0.0)
+    field = fitted(Untouched(N_COILS), known_start(), (0.0,))
     assert relative_error(images_of(field), series(MATRIX)) < 1e-5
 
 

@@ -11,10 +11,11 @@ from python_recon.fields.image_field import (
     Correction,
     ImageField,
     ImageFieldOptions,
-    SeriesSignal,
     SpaceTimeField,
     SpaceTimeOptions,
 )
+from python_recon.fields.low_rank import LowRankStart
+from python_recon.fields.shares import WHOLE
 from python_recon.fields.time_axis import SplineBasis, TimeAxis
 from python_recon.fields.view import View
 from tests.fields.toys import MATRIX, blob, generator, random_start, smooth_maps
@@ -43,9 +44,9 @@ def space_time_field(seed=0):
     return net
 
 
-def fitted_images(net, start=None, share=1.0, scale=1.0):
+def fitted_images(net, start=None, shares=WHOLE, scale=1.0):
     axis = TimeAxis("plain", 10.0, 2.0)
-    return FittedField(net, start, share, scale, smooth_maps(3, MATRIX), axis)
+    return FittedField(net, start, shares, scale, smooth_maps(3, MATRIX), axis)
 
 
 def rendered(fitted, times_s, matrix=None, view=None):
@@ -60,9 +61,10 @@ WINDOW = View((60, 78), (31, 45), (10, 33))
 class Blob(ImageField):
     """A blob that moves along x, exact at every matrix."""
 
-    def at(self, view):
-        return lambda t: view.cut(
-            torch.stack([blob(view.matrix, (0.1 * float(moment), -0.08)) for moment in t])
+    def at(self, view, shares=WHOLE):
+        (share,) = shares
+        return lambda t: (
+            share * view.cut(torch.stack([blob(view.matrix, (0.1 * float(moment), -0.08)) for moment in t]))
         )
 
 
@@ -123,22 +125,33 @@ def test_a_field_of_another_size_is_not_taken_over():
 
 def test_a_correction_is_the_field_less_what_it_was_taught():
     net, start, t = component_field(), random_start(), torch.tensor([0.3, 0.8])
-    fitted = fitted_images(Correction(net, start), start, 1.0)
+    fitted = fitted_images(Correction(net, start), start)
     with torch.no_grad():
         expected = net.at(ALL)(t)
     assert relative_error(rendered(fitted, [10.6, 11.6]), expected) < 1e-5
 
 
+def test_components_of_a_correction_have_shares_of_their_own():
+    net, known, t = component_field(), random_start(), torch.tensor([0.3, 0.8])
+    start = LowRankStart(known.pixels, known.maps, net.temporal)
+    images = rendered(fitted_images(Correction(net, start), start, (0.25, 0.75)), [10.6, 11.6])
+    with torch.no_grad():
+        shares = torch.tensor([0.25, 0.75])[:, None, None]
+        mixed = start.pixels + shares * (net.components(ALL) - start.pixels)
+        expected = torch.einsum("tr,ryx->tyx", net.temporal(t).to(mixed.dtype), mixed)
+    assert relative_error(images, expected) < 1e-5
+
+
 def test_rendering_adds_the_share_of_the_field_to_the_start():
     start, t = random_start(), torch.tensor([0.3, 0.8])
-    images = rendered(fitted_images(Blob(), start, 0.25, scale=4.0), [10.6, 11.6])
+    images = rendered(fitted_images(Blob(), start, (0.25,), scale=4.0), [10.6, 11.6])
     expected = 4.0 * (0.25 * Blob().at(ALL)(t) + start.at(ALL)(t))
     assert relative_error(images, expected) < 1e-5
 
 
 def test_the_start_alone_is_rendered_finer_as_well():
     start = random_start()
-    fine = rendered(fitted_images(None, start, 0.0), [10.5], (40, 52))
+    fine = rendered(fitted_images(None, start, (0.0,)), [10.5], (40, 52))
     assert fine.shape == (1, 40, 52)
     assert relative_error(fine, start.at(View.whole((40, 52)))(torch.tensor([0.25]))) < 1e-6
 
@@ -173,12 +186,3 @@ def test_a_field_is_evaluated_within_the_window_only(monkeypatch):
 def test_times_outside_the_scan_are_refused():
     with pytest.raises(DataError, match="the scan covers 10 s to 12 s"):
         list(fitted_images(Blob()).render(np.array([9.0])))
-
-
-def test_the_signal_of_a_series_is_what_a_judge_is_given():
-    start = random_start(n_coils=3)
-    k = 1.8 * torch.rand(11, 2, generator=generator(3)) - 0.9
-    t = torch.rand(11, generator=generator(4))
-    field = SeriesSignal(start)
-    assert field.n_coils == 3
-    assert torch.equal(field(k, t), start.signal(k, t))

@@ -49,7 +49,7 @@ def test_the_saved_field_renders_the_images(saved):
     assert loaded.method == name
     assert resolve(name, loaded.options)[1].model_dump() == loaded.options
     unused = "held-out spokes give the network no share: these are the images of its start"
-    assert result.comment == ("" if result.details["share"] else unused)
+    assert result.comment == ("" if any(result.details["shares"]) else unused)
 
 
 def test_finer_pixels_go_through_those_of_the_scan(saved):

@@ -80,7 +80,7 @@ def test_a_fit_that_is_too_short_to_choose_is_told(small_heart, seconds, steps):
     options = {**SMALL, "steps": steps}
     result = run_method("pisco", small_heart.kspace, small_heart.maps, budget=Budget(seconds), **options)
     assert "the fit was too short to choose PISCO's weight" in result.comment
-    assert ("give the network no share" in result.comment) == (result.details["share"] == 0)
+    assert ("give the network no share" in result.comment) == (result.details["shares"] == (0.0,))
     assert torch.isfinite(torch.view_as_real(result.images)).all()
 
 

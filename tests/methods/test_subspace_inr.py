@@ -39,7 +39,7 @@ def test_images_are_near_the_truth(heart, fitted):
 def test_the_fit_is_told(fitted):
     held_out = fitted.details["held_out"]
     assert held_out[-1] < 0.7 * held_out[0]
-    assert fitted.details["share"] == 1.0
+    assert fitted.details["shares"] == (1.0,)
     assert fitted.comment == ""
 
 

@@ -61,7 +61,7 @@ def checkpoint(kind="plain", has_clock=True) -> Checkpoint:
     options = FieldOptions(n_features=8, width=4, layers=1)
     net = build_field(options, 1, torch.device("cpu"), "plain", lambda: spline, 0)
     axis = TimeAxis(kind, START_S, DURATION_S)
-    fitted = FittedField(net, LowRankStart(pixels, maps, spline), 0.0, 3.0, maps, axis)
+    fitted = FittedField(net, LowRankStart(pixels, maps, spline), (0.0,), 3.0, maps, axis)
     origin = Origin("heart 7", Counters(slice=2, set=1), GEOMETRY, NATIVE, tuple(FRAMES_S), has_clock)
     return Checkpoint(fitted, "neural_kspace", options.model_dump(), origin)
 
