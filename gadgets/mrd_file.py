@@ -29,6 +29,8 @@ CONFIG = "config"
 """Text of the configuration that a captured scan was reconstructed with."""
 WAVEFORM_PLACES = "waveform_places"
 """For each waveform of a captured scan, how many readouts had come before it."""
+TRUTH = "_truth"
+"""Ends the name of the file beside a simulated scan that holds its truth."""
 _BLOCK = 64
 """Readouts read at a time."""
 _HEADER_BYTES = ctypes.sizeof(ismrmrd.AcquisitionHeader)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gadgets.mrd_file import TRUTH
 from python_recon.errors import ConfigError
 
 SUFFIX = ".h5"
@@ -36,8 +37,9 @@ def find_scans(patterns: Sequence[Path], output: Path) -> list[Entry]:
     """The scans that files, folders and globs name, in their order, each with a file for its images.
 
     A folder stands for the ``.h5`` files in it. Below the output folder, images lie as the scans do below
-    the folder or the fixed part of the glob. Hidden files and what lies in the output folder are no scans.
-    The images of a single file go to ``output`` itself, where that is no folder.
+    the folder or the fixed part of the glob. Hidden files, what lies in the output folder and the truth of
+    a simulated scan beside it are no scans. The images of a single file go to ``output`` itself, where that
+    is no folder.
 
     Raises
     ------
@@ -89,4 +91,10 @@ def _split(pattern: Path) -> tuple[Path, str]:
 
 def _is_scan(path: Path, root: Path, output: Path) -> bool:
     is_hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-    return path.is_file() and not is_hidden and output.resolve() not in path.resolve().parents
+    is_output = output.resolve() in path.resolve().parents
+    return path.is_file() and not (is_hidden or is_output or _is_truth(path))
+
+
+def _is_truth(path: Path) -> bool:
+    scan = path.stem.removesuffix(TRUTH)
+    return scan != path.stem and path.with_name(f"{scan}{path.suffix}").is_file()

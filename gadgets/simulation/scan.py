@@ -8,6 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from gadgets.mrd_file import TRUTH
 from gadgets.simulation.physiology import irregular_r_waves, waveform_rows
 from gadgets.simulation.protocol import (
     NOISE_SAMPLES,
@@ -78,7 +79,7 @@ def simulate(
         When a file exists and may not be replaced, or cannot be written.
     """
     path = Path(path)
-    truth_path = Path(truth_path) if truth_path else path.with_name(f"{path.stem}_truth.h5")
+    truth_path = Path(truth_path) if truth_path else path.with_name(f"{path.stem}{TRUTH}.h5")
     if path.resolve() == truth_path.resolve():
         raise ConfigError(f"scan and truth are both {path}; give the truth another name")
     experiment = _experiment(options or SimulateOptions())

@@ -51,6 +51,15 @@ def test_a_glob_keeps_subfolders_and_leaves_hidden_files_and_the_output_out(fold
     assert sorted(pairs) == [(folder / name, out / name) for name in ("a.h5", "b.h5", "deep/a.h5")]
 
 
+def test_the_truth_of_a_scan_is_no_scan_but_where_it_is_named(folder):
+    for name in ("a_truth.h5", "gone_truth.h5"):
+        (folder / name).touch()
+    out = folder / "out"
+    assert [scan.name for scan, _ in found([folder], out)] == ["a.h5", "b.h5", "gone_truth.h5"]
+    named = [folder / "a_truth.h5", folder / "b.h5"]
+    assert [scan for scan, _ in found(named, out)] == named
+
+
 def test_files_keep_their_order_and_come_once(folder):
     out = folder / "out"
     files = [folder / "b.h5", folder / "a.h5", folder / "b.h5"]
