@@ -12,6 +12,7 @@ import logging
 import typing
 import warnings
 from collections.abc import Iterator
+from dataclasses import MISSING
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError, tostring
 
@@ -89,7 +90,13 @@ def _supply(parent: Element, name: str, *children: Element, text: str | None = N
 
 
 def _conform(element: Element, schema: type) -> None:
-    """Drop the children that the schema's data class does not know, at every depth."""
+    """Drop the children that the schema's data class does not know, at every depth.
+
+    Raises
+    ------
+    ProtocolError
+        Where one is missing that it demands.
+    """
     kinds = typing.get_type_hints(schema, vars(ismrmrd.xsd.ismrmrdschema.ismrmrd))
     for child in list(element):
         if _name(child) not in kinds:
@@ -99,6 +106,19 @@ def _conform(element: Element, schema: type) -> None:
             element.remove(child)
         elif (inner := _data_class(kinds[_name(child)])) is not None:
             _conform(child, inner)
+    if lacking := [name for name in _required(schema) if next(_children(element, name), None) is None]:
+        raise ProtocolError(
+            f"the header violates the ISMRMRD schema: <{_name(element)}> lacks <{'>, <'.join(lacking)}>"
+        )
+
+
+def _required(schema: Any) -> Iterator[str]:
+    """Children that an element must have: without a default in ismrmrd 1.15, marked in 1.14."""
+    for field in dataclasses.fields(schema):
+        has_no_default = field.default is MISSING and field.default_factory is MISSING
+        is_marked = field.metadata.get("required") and field.default is None
+        if field.metadata.get("type") == "Element" and (has_no_default or is_marked):
+            yield field.metadata.get("name", field.name)
 
 
 def _data_class(hint: Any) -> type | None:

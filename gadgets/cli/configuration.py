@@ -71,10 +71,10 @@ def _values(annotation: Any) -> str:
         return ", ".join(map(str, get_args(annotation)))
     if annotation is NoneType:
         return "null"
-    if isinstance(annotation, type):
-        return annotation.__name__
     if get_origin(annotation) is dict:
         return "names and values"
+    if isinstance(annotation, type):
+        return annotation.__name__
     return " or ".join(map(_values, get_args(annotation)))
 
 

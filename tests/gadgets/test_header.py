@@ -63,6 +63,23 @@ def test_terminators_are_taken_off(end):
     assert parse_header(document("") + end).encoding == []
 
 
+@pytest.mark.parametrize(
+    ("body", "lacking"),
+    [
+        (f"<encoding><reconSpace>{SPACE}</reconSpace></encoding>", "<encoding> lacks <encodedSpace>"),
+        (encoding("").replace("<z>8</z>", ""), "<fieldOfView_mm> lacks <z>"),
+    ],
+)
+def test_what_nothing_can_stand_in_for_is_named(body, lacking):
+    with pytest.raises(ProtocolError, match=f"violates the ISMRMRD schema: {lacking}"):
+        parse_header(document(body))
+
+
+def test_what_has_a_default_may_be_missing():
+    header = parse_header(document(encoding("<encodingLimits><slice/></encodingLimits>")))
+    assert header.encoding[0].encodingLimits.slice.maximum == 0
+
+
 def test_a_header_without_namespace():
     assert parse_header(document(encoding(""), namespace="")).encoding[0].encodedSpace.matrixSize.x == 128
 
