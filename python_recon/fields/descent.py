@@ -21,6 +21,9 @@ from python_recon.schedule import Budget
 LOOKS = 20
 """How often a fit is judged on its way."""
 
+_CLEARLY = 5e-4
+"""By this share an error is to be smaller, for a fit to count as going on: less changes no image."""
+
 TakeStep = Callable[[int, float], torch.Tensor]
 """Takes a step of the optimiser, given its number from 0 and the share of the fit that is done; gives the
 loss before it, a scalar."""
@@ -40,7 +43,7 @@ class Descent:
     rate: Callable[[float], float]
     """Factor of the optimiser's learning rates, by the share that is done."""
     patience: int = 4
-    """Judgements without a better one, after which the fit has converged."""
+    """Judgements without a clearly better one, after which the fit has converged."""
     settles_from: float = 0.0
     """Share of the steps before which it cannot have converged."""
 
@@ -140,6 +143,8 @@ class _Descent:
     report: FitReport = field(default_factory=FitReport)
     best: dict[str, torch.Tensor] | None = None
     least: float = math.inf
+    mark: float = math.inf
+    """The least error when it last was clearly smaller than before, and at which judgement that was."""
     last_better: int = 0
 
     def __post_init__(self) -> None:
@@ -191,7 +196,9 @@ class _Descent:
             report.held_out.append(error)
         if math.isfinite(error) and (self.judge is None or error < self.least):
             self.least, self.best = error, copy.deepcopy(self.net.state_dict())
-            report.best_step, report.shares, self.last_better = report.steps, shares, len(report.losses)
+            report.best_step, report.shares = report.steps, shares
+            if self.judge is None or error < (1 - _CLEARLY) * self.mark:
+                self.mark, self.last_better = error, len(report.losses)
         figures = {"loss": loss, "share": fmean(report.shares)}
         if self.judge is not None:
             figures["held-out error"] = error

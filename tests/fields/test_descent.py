@@ -139,6 +139,20 @@ def test_it_settles_after_its_early_part_only():
     assert report.best_step == 5
 
 
+@pytest.mark.parametrize(("gain", "n_looks"), [(1e-4, 4), (2.5e-4, 20), (1e-3, 20)])
+def test_gains_too_small_to_see_do_not_keep_it_going(gain, n_looks):
+    """The best field is taken all the same, and small gains count together."""
+    net, errors = Weight(), []
+
+    def judge():
+        errors.append((1 - gain) ** len(errors))
+        return errors[-1], WHOLE
+
+    report = run(net, towards(net, 2.0), judge=judge, patience=3)
+    assert report.steps == 5 * n_looks
+    assert report.best_step == report.steps
+
+
 def test_figures_are_tracked():
     net, tracked = Weight(), []
     optimiser = adam(net.parameters(), 0.1, torch.device("cpu"))
