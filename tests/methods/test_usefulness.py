@@ -8,6 +8,7 @@ import torch
 from python_recon.errors import DeadlineError
 from python_recon.fields.checkpoint import load
 from python_recon.ladder import climb_down
+from python_recon.methods.usefulness import _mean_errors
 from python_recon.schedule import Budget
 from tests.numerics import run_method, scan_heart
 
@@ -53,6 +54,21 @@ def test_a_field_that_is_better_than_gridding_is_shown(scan):
     assert outcome.reconstruction.details["stopped"] == "deadline"
     gridded = run_method("gridding", scan.kspace, scan.maps).images
     assert scan.psnr(outcome.reconstruction.images) > scan.psnr(gridded)
+
+
+@pytest.mark.parametrize(
+    ("errors", "n_frames", "means"),
+    [
+        ([(1.0, 0.6)] * 8, 1, (1.0, 0.6)),
+        ([(0.5, 0.7)] * 8, 1, (0.5, 0.7)),
+        ([(0.62, 0.6)] * 8, 8, (0.62, 0.6)),
+        ([(0.6, 0.6), (0.9, 0.6), (0.1, 0.6)], 2, (0.75, 0.6)),
+    ],
+)
+def test_no_more_frames_are_rendered_than_it_takes(errors, n_frames, means):
+    left = iter(errors)
+    assert _mean_errors(left) == pytest.approx(means)
+    assert len(list(left)) == len(errors) - n_frames
 
 
 def test_few_steps_are_enough_where_they_were_all_that_was_asked_for(scan):
