@@ -12,7 +12,6 @@ import logging
 import typing
 import warnings
 from collections.abc import Iterator
-from dataclasses import MISSING
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError, tostring
 
@@ -115,7 +114,7 @@ def _conform(element: Element, schema: type) -> None:
 def _required(schema: Any) -> Iterator[str]:
     """Children that an element must have: without a default in ismrmrd 1.15, marked in 1.14."""
     for field in dataclasses.fields(schema):
-        has_no_default = field.default is MISSING and field.default_factory is MISSING
+        has_no_default = field.default is field.default_factory is dataclasses.MISSING
         is_marked = field.metadata.get("required") and field.default is None
         if field.metadata.get("type") == "Element" and (has_no_default or is_marked):
             yield field.metadata.get("name", field.name)

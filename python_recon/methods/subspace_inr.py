@@ -201,10 +201,9 @@ def held_out_judge(
     @torch.no_grad()
     def judgement() -> tuple[float, Shares]:
         components = net.components(problem.view)
-        if start is None:
-            return judge(LowRankStart(components, problem.maps.maps, net.temporal).signal)
-        added = LowRankStart(components - start.pixels, problem.maps.maps, net.temporal)
-        return judge(added.components_signal)
+        if start is not None:
+            components = components - start.pixels
+        return judge(LowRankStart(components, problem.maps.maps, net.temporal).components_signal)
 
     return judgement
 

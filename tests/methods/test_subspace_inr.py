@@ -132,7 +132,7 @@ def test_images_scale_with_the_data(small_heart, scale):
     kspace = replace(small_heart.kspace, data=(scale * small_heart.kspace.data).astype(np.complex64))
     result = run_method("subspace_inr", kspace, small_heart.maps, **SMALL).images / scale
     expected = run_method("subspace_inr", small_heart.kspace, small_heart.maps, **SMALL).images
-    assert relative_error(result, expected) < 0.04
+    assert relative_error(result, expected) < 0.02
 
 
 def test_one_frame_is_static(heart):
