@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     import ismrmrd
 
-    from gadgets.messages import ReconData, SamplingDescription
-    from gadgets.readouts import ReadoutStream
+    from gadgets.translate.readouts import ReadoutStream
+    from gadgets.wire.messages import ReconData, SamplingDescription
     from python_recon.config import Config
     from python_recon.data import Readout, Scan
 
@@ -41,7 +41,7 @@ def frames(stream: ReadoutStream, config: Config) -> Iterator[ReconData | ismrmr
     ReconError
         Where readouts cannot be located.
     """
-    from python_recon.chain import prepare_readouts
+    from python_recon.stream.chain import prepare_readouts
 
     located = prepare_readouts(stream, stream.scan, config)
     for group in _grouped(located, config.binning.spokes_per_frame):
@@ -80,8 +80,8 @@ def recon_data_from(readouts: Sequence[Readout], scan: Scan) -> ReconData:
     """Located readouts of equal shape as the one buffer of a message."""
     import numpy as np
 
-    from gadgets.messages import ReconBit, ReconBuffer, ReconData
-    from python_recon.acquisition.trajectory import spoke_extent
+    from gadgets.wire.messages import ReconBit, ReconBuffer, ReconData
+    from python_recon.acquisition.radial.trajectory import spoke_extent
 
     data = np.stack([readout.data.T for readout in readouts], axis=1)
     located = np.stack([readout.trajectory for readout in readouts], axis=1) / np.array(spoke_extent(scan))
@@ -101,7 +101,7 @@ def _header(readout: Readout) -> ismrmrd.AcquisitionHeader:
     """The header that the readout came with, true to what its samples are now."""
     import ismrmrd
 
-    from gadgets.flags import mask
+    from gadgets.translate.flags import mask
 
     head = ismrmrd.AcquisitionHeader.from_buffer_copy(readout.origin)
     head.number_of_samples, head.center_sample = readout.n_samples, readout.center_sample
@@ -114,7 +114,7 @@ def _header(readout: Readout) -> ismrmrd.AcquisitionHeader:
 
 
 def _sampling(scan: Scan, first: Readout, n_readouts: int) -> SamplingDescription:
-    from gadgets.messages import SamplingDescription, SamplingLimit
+    from gadgets.wire.messages import SamplingDescription, SamplingLimit
 
     (encoded_y, encoded_x), (recon_y, recon_x) = scan.encoded_matrix, scan.matrix
     return SamplingDescription(

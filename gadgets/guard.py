@@ -11,15 +11,10 @@ import logging
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gadgets.readouts import ReadoutStream
-    from python_recon.config import Config
-
-Stage: TypeAlias = "Callable[[ReadoutStream, Config], Iterator[Any]]"
-"""Turns the readouts of a scan into the items that are sent back."""
+    from gadgets.stage import Stage
 
 _ERROR = 8
 _DRAIN_SECONDS = 30.0
@@ -30,7 +25,7 @@ def run_gadget(connection: Any, stage: Stage) -> None:
     """Serve one scan over a ``gadgetron.external.Connection``, which closes the stream afterwards."""
     try:
         from gadgets.scan import serve_scan
-        from gadgets.wire import Wire
+        from gadgets.wire.wire import Wire
 
         wire = Wire.from_gadgetron(connection)
     except Exception as error:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from gadgets.guard import run_gadget
-from gadgets.radial import images
+from gadgets.stage import images
 
 
 def reconstruct(connection: Any) -> None:

@@ -15,20 +15,19 @@ from xml.etree.ElementTree import Element
 import ismrmrd
 
 from gadgets.capture.recorder import Capture, settings_from_environment
-from gadgets.guard import Stage
-from gadgets.prefetch import Prefetch
-from gadgets.properties import properties_of
-from gadgets.radial import images
-from gadgets.readouts import ReadoutStream
+from gadgets.replay.properties import properties_of
+from gadgets.stage import Stage, images
+from gadgets.translate.readouts import ReadoutStream
 from gadgets.version import plugin_version
-from gadgets.wire import Wire
+from gadgets.wire.prefetch import Prefetch
+from gadgets.wire.wire import Wire
 from python_recon.config import Config, load_config
 from python_recon.data import PREVIEW_SERIES, SERIES_OF_A_RUN
 from python_recon.errors import DataError, ReconError, StreamError
-from python_recon.memory import host_limit
 from python_recon.methods.registry import validate
-from python_recon.scan_context import PREVIEW_SKIPPED, measured, tallied, timed
-from python_recon.usage import peak_memory
+from python_recon.resources.memory import host_limit
+from python_recon.resources.scan_context import PREVIEW_SKIPPED, measured, tallied, timed
+from python_recon.resources.usage import peak_memory
 
 _STAGES = ("receiving", "waiting", "previews", "preparation", "coil maps", "method", "sending")
 """In the order in which they begin; they overlap."""
@@ -53,7 +52,7 @@ class ScanRecord:
     seconds: dict[str, float] = field(default_factory=dict)
     """By stage; ``waiting`` is for the device, while others had it."""
     counts: Counter[str] = field(default_factory=Counter)
-    """What was told to :func:`~python_recon.scan_context.tally`."""
+    """What was told to :func:`~python_recon.resources.scan_context.tally`."""
     latency_s: float | None = None
     """From the end of the stream to the last item sent."""
     peak_memory_mib: float = 0.0

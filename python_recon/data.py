@@ -23,9 +23,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from python_recon.acquisition.physiology import Physiology
 from python_recon.arrays import Array, to_numpy
 from python_recon.errors import ShapeError
+from python_recon.physiology import Physiology
 
 Vector: TypeAlias = tuple[float, float, float]
 

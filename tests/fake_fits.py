@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from python_recon.data import Counters, ImageSeries, KSpace
-from python_recon.schedule import Budget
-from python_recon.slice_fit import Fit
-from python_recon.slice_queue import SliceQueue
+from python_recon.resources.schedule import Budget
+from python_recon.stream.slice_fit import Fit
+from python_recon.stream.slice_queue import SliceQueue
 
 PATIENCE_S = 20.0
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import torch
 
-from python_recon import ladder
 from python_recon.config import Section
 from python_recon.data import CoilMaps, KSpace
 from python_recon.errors import BackendError
 from python_recon.methods.registry import Method, Reconstruction
-from python_recon.schedule import Budget
+from python_recon.resources.schedule import Budget
+from python_recon.stream import ladder
 
 N_FRAMES, N_COILS, MATRIX = 4, 8, (8, 10)
 

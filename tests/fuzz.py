@@ -21,11 +21,11 @@ import ismrmrd
 import numpy as np
 import psutil
 
-from gadgets.channels import Channel
-from gadgets.messages import AcquisitionBucket, ErrorText, ReconBit, ReconBuffer, ReconData, Text
-from gadgets.readouts import ReadoutStream
 from gadgets.serve.settings import config_of
-from gadgets.wire import Item, Wire
+from gadgets.translate.readouts import ReadoutStream
+from gadgets.wire.channels import Channel
+from gadgets.wire.messages import AcquisitionBucket, ErrorText, ReconBit, ReconBuffer, ReconData, Text
+from gadgets.wire.wire import Item, Wire
 from python_recon.errors import ReconError
 
 STREAM_S = 10

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from python_recon.acquisition.angles import GOLDEN_ANGLE_DEG
+from python_recon.acquisition.radial.angles import GOLDEN_ANGLE_DEG
 from python_recon.data import Counters, Geometry, Readout, Scan
 from python_recon.phantom import HeartPhantom
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from python_recon.acquisition.density import ramp_density
+from python_recon.acquisition.radial.density import ramp_density
 from python_recon.data import CoilMaps, KSpace
+from python_recon.evaluation.metrics import match_scale, psnr
 from python_recon.methods.registry import Reconstruction, resolve
-from python_recon.metrics import match_scale, psnr
 from python_recon.phantom import HeartPhantom
-from python_recon.schedule import Budget
+from python_recon.resources.schedule import Budget
 
 GOLDEN_ANGLE_DEG = 180 * (5**0.5 - 1) / 2
 

@@ -22,8 +22,8 @@ from pathlib import Path
 
 import psutil
 
-from gadgets.messages import ErrorText
-from gadgets.wire import Wire
+from gadgets.wire.messages import ErrorText
+from gadgets.wire.wire import Wire
 from python_recon.errors import StreamError
 
 PATIENCE_S = 60.0

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 import ismrmrd
 import numpy as np
 
-from gadgets.wire import Wire
+from gadgets.wire.wire import Wire
 
 HEADER = b"""<?xml version="1.0"?><ismrmrdHeader xmlns="http://www.ismrm.org/ISMRMRD">
 <experimentalConditions><H1resonanceFrequency_Hz>63500000</H1resonanceFrequency_Hz></experimentalConditions>

@@ -23,16 +23,16 @@ from typing import TYPE_CHECKING
 import h5py
 import ismrmrd
 
-from gadgets.backlog import bytes_of
 from gadgets.capture.scan import CapturedScan, Row, configuration_text, unpacked, without_names
 from gadgets.capture.store import CaptureFile, Store
-from gadgets.header import header_text
-from gadgets.mrd_file import CONFIG
+from gadgets.files.mrd_file import CONFIG
+from gadgets.wire.backlog import bytes_of
+from gadgets.wire.header import header_text
 from python_recon.errors import ConfigError, ReconError
 
 if TYPE_CHECKING:
-    from gadgets.prefetch import Prefetch
-    from gadgets.wire import Item
+    from gadgets.wire.prefetch import Prefetch
+    from gadgets.wire.wire import Item
     from python_recon.config import Config
 
 FOLDER_VARIABLE = "GADGETRON_PISCO_CAPTURE"

@@ -14,8 +14,8 @@ import numpy as np
 import yaml
 from ismrmrd.hdf5 import acquisition_header_dtype, waveform_dtype, waveform_header_dtype
 
-from gadgets import buffers
-from gadgets.writing.tables import NewScan, readout_rows
+from gadgets.files.tables import NewScan, readout_rows
+from gadgets.wire import buffers
 from python_recon.config import Config
 
 Row: TypeAlias = "ismrmrd.Acquisition | ismrmrd.Waveform"

@@ -19,7 +19,7 @@ from gadgets.cli import (
     replaying,
     serving,
 )
-from gadgets.cli.console import ConsoleHandler, errors, output
+from gadgets.console import ConsoleHandler, errors, output
 from gadgets.version import plugin_version
 from python_recon.errors import ReconError
 

@@ -13,8 +13,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from gadgets.cli.console import output, parse_settings, progress
-from gadgets.properties import parse_value
+from gadgets.console import output, parse_settings, progress
+from gadgets.replay.properties import parse_value
 from gadgets.simulation.scenes import SCENES
 from python_recon.config import Config, load_config, load_preset
 from python_recon.errors import ConfigError

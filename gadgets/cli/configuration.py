@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import typer
 import yaml
 
-from gadgets.cli.console import output, parse_settings
-from gadgets.config_xml import find_config, parse_config, read_text
-from gadgets.properties import parse_value, properties_of
+from gadgets.console import output, parse_settings
+from gadgets.replay.config_xml import find_config, parse_config, read_text
+from gadgets.replay.properties import parse_value, properties_of
 from python_recon.config import Config, flat_keys, load_config, preset_names
 from python_recon.errors import ConfigError
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from gadgets.cli.console import output
+from gadgets.console import output
 from gadgets.convert.protocol import Unit
 from python_recon.errors import ConfigError
 

@@ -11,7 +11,7 @@ import typer
 from pydantic import BaseModel, ValidationError
 from rich.table import Table
 
-from gadgets.cli.console import output, progress
+from gadgets.console import output, progress
 from gadgets.simulation.protocol import SimulateOptions
 from python_recon.errors import ConfigError
 
@@ -62,7 +62,7 @@ def info(
     group: Annotated[str, typer.Option("--in-group", "-g", help="Group of the scan.")] = "dataset",
 ) -> None:
     """Show what a scan holds, and what is odd about it."""
-    from gadgets.info import describe
+    from gadgets.files.info import describe
 
     found = describe(path, group)
     table = Table(box=None, show_header=False, pad_edge=False)

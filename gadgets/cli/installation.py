@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from gadgets.cli.console import output
+from gadgets.console import output
 from python_recon.config import load_preset, preset_names
 
 if TYPE_CHECKING:
-    from gadgets.doctor import Finding
+    from gadgets.installation.doctor import Finding
 
 
 def methods() -> None:
@@ -49,8 +49,8 @@ def doctor(
 
 
 def _findings(reconstruct: bool, daemon_port: int | None) -> Iterator[Finding]:
-    from gadgets import self_test
-    from gadgets.doctor import examine
+    from gadgets.installation import self_test
+    from gadgets.installation.doctor import examine
 
     yield from examine()
     if reconstruct:

@@ -15,9 +15,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from gadgets.cli.console import errors, output
-from gadgets.cli.replay_job import Job
-from gadgets.cli.views import Views
+from gadgets.console import errors, output
+from gadgets.replay.job import Job
+from gadgets.replay.views import Views
 
 if TYPE_CHECKING:
     from gadgets.many.batch import Batch, Line, Runner

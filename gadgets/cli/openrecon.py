@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from gadgets.cli.console import output
+from gadgets.console import output
 from python_recon.errors import ConfigError
 
 app = typer.Typer(help="Make an OpenRecon package of an image of ours.", no_args_is_help=True)

@@ -13,8 +13,8 @@ from python_recon.data import Geometry
 from python_recon.errors import ConfigError
 
 if TYPE_CHECKING:
-    from python_recon.fields.checkpoint import Checkpoint
     from python_recon.fields.view import View
+    from python_recon.fitting.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
-from gadgets.cli.console import errors, progress
 from gadgets.cli.picture import Picture
-from gadgets.cli.views import DicomOption, Mp4Option, NiftiOption, PreviewOption, Views
+from gadgets.console import errors, progress
+from gadgets.replay.views import DicomOption, Mp4Option, NiftiOption, PreviewOption, Views
 from python_recon.config import Config, OutputConfig
 from python_recon.data import FINAL_SERIES, ImageSeries, Scan
 from python_recon.errors import ConfigError
 
 if TYPE_CHECKING:
-    from python_recon.fields.checkpoint import Checkpoint
+    from python_recon.fitting.checkpoint import Checkpoint
 
 _GROUP = "dataset"
 
@@ -69,9 +69,9 @@ def render(
     intervals and show the middle of each. Where the scan had no time stamps, --from and --to count its
     frames.
     """
-    from gadgets.series import read_series
-    from python_recon.device import set_up
-    from python_recon.fields.checkpoint import load
+    from gadgets.translate.series import read_series
+    from python_recon.fitting.checkpoint import load
+    from python_recon.resources.device import set_up
 
     if out.resolve() == path.resolve():
         raise ConfigError(f"the output {out} would replace the field; choose another name")
@@ -132,8 +132,8 @@ def image_size(checkpoint: Checkpoint, pixels: int | None) -> tuple[int, int]:
 
 def _write(checkpoint: Checkpoint, times: np.ndarray, picture: Picture, out: Path, overwrite: bool) -> None:
     """The images, written as they are rendered."""
-    from gadgets.images import ImageState, images_from
-    from gadgets.mrd_file import ImageFile
+    from gadgets.files.mrd_file import ImageFile
+    from gadgets.translate.images import ImageState, images_from
 
     extent, state = picture.geometry.field_of_view_mm, ImageState()
     size = picture.view.shape

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from gadgets.cli.console import parse_settings
 from gadgets.cli.many import Workforce, replay_many
-from gadgets.cli.replay_job import Job, run
-from gadgets.cli.views import DicomOption, Mp4Option, NiftiOption, PreviewOption, ReportOption, Views
+from gadgets.console import parse_settings
 from gadgets.many.plan import find_scans, is_several
-from gadgets.pump import Timeouts
+from gadgets.replay.job import Job, run
+from gadgets.replay.views import DicomOption, Mp4Option, NiftiOption, PreviewOption, ReportOption, Views
+from gadgets.wire.pump import Timeouts
 from python_recon.errors import ConfigError
 
 

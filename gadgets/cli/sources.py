@@ -18,7 +18,7 @@ from python_recon.config import Config
 from python_recon.data import KSpace
 from python_recon.errors import ConfigError, DataError
 from python_recon.evaluation.runs import Source
-from python_recon.schedule import ProgressReport
+from python_recon.resources.schedule import ProgressReport
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class SliceReader:
 
     def read(self, scan: Path, truth: Path | None) -> tuple[KSpace, np.ndarray | None]:
         """k-space of the slice, and its truth."""
-        from gadgets.slices import read_slice
+        from gadgets.files.slices import read_slice
 
         kspace = read_slice(scan, self.group, self.number, self.config)
         return kspace, None if truth is None else read_truth(truth, self.number)

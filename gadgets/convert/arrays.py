@@ -13,10 +13,10 @@ from ismrmrd import xsd
 from ismrmrd.hdf5 import acquisition_header_dtype
 
 from gadgets.convert.protocol import Protocol, Unit, header_xml
-from gadgets.flags import mask
-from gadgets.waveforms import TICK_S
-from gadgets.writing.headers import FIRST_TICK, channel_mask, limit
-from gadgets.writing.tables import readout_rows, write_scan
+from gadgets.files.headers import FIRST_TICK, channel_mask, limit
+from gadgets.files.tables import readout_rows, write_scan
+from gadgets.translate.flags import mask
+from gadgets.translate.waveforms import TICK_S
 from python_recon.errors import ConfigError, ShapeError
 
 AXES = ("slice", "frame", "coil", "spoke", "readout")

@@ -8,9 +8,9 @@ import numpy as np
 from ismrmrd import xsd
 from pydantic import Field
 
-from gadgets.header import header_text
-from gadgets.writing.headers import angle_description
-from python_recon.acquisition.angles import GOLDEN_ANGLE_DEG
+from gadgets.files.headers import angle_description
+from gadgets.wire.header import header_text
+from python_recon.acquisition.radial.angles import GOLDEN_ANGLE_DEG
 from python_recon.config import Section
 from python_recon.data import Vector
 

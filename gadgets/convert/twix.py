@@ -15,9 +15,9 @@ import numpy as np
 from ismrmrd.hdf5 import acquisition_header_dtype
 
 from gadgets.convert.twix_header import Angles, Settings, header_xml, text_at
-from gadgets.flags import PHASE_STABILISATION, PHASE_STABILISATION_REFERENCE, mask
-from gadgets.writing.headers import channel_mask
-from gadgets.writing.tables import readout_rows, write_scan
+from gadgets.files.headers import channel_mask
+from gadgets.files.tables import readout_rows, write_scan
+from gadgets.translate.flags import PHASE_STABILISATION, PHASE_STABILISATION_REFERENCE, mask
 from python_recon.errors import BackendError, DataError
 
 _BLOCK = 256

@@ -8,8 +8,8 @@ from typing import Any
 
 from ismrmrd import xsd
 
-from gadgets.header import header_text
-from gadgets.writing.headers import angle_description
+from gadgets.files.headers import angle_description
+from gadgets.wire.header import header_text
 from python_recon.errors import DataError
 
 _TRAJECTORIES = {1: "cartesian", 2: "radial", 4: "spiral"}

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from gadgets.cli.replay_job import Job
-from gadgets.cli.views import Views
+from gadgets.files.slice_file import slice_numbers
 from gadgets.many.merging import merge
 from gadgets.many.plan import Entry
 from gadgets.many.record import Record, digest, read_record, remove_parts
 from gadgets.many.settings import is_configured, refuse_shared_files, slice_settings
 from gadgets.many.showing import show_missing
-from gadgets.many.slices import slice_numbers
 from gadgets.many.task import Result, Task
+from gadgets.replay.job import Job
+from gadgets.replay.views import Views
 from python_recon.errors import ConfigError, ReconError
 
 _log = logging.getLogger(__name__)

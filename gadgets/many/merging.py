@@ -11,14 +11,14 @@ from pathlib import Path
 import ismrmrd
 import numpy as np
 
-from gadgets.cli.replay_job import Job
-from gadgets.image_numbers import ImageNumbers
-from gadgets.images import ImageState, images_from
+from gadgets.files.mrd_file import ImageFile, ScanFile
 from gadgets.many.record import Record, part_folder, publish
 from gadgets.many.settings import output_config
 from gadgets.many.showing import show
-from gadgets.mrd_file import ImageFile, ScanFile
-from gadgets.readouts import ReadoutStream
+from gadgets.replay.job import Job
+from gadgets.translate.image_numbers import ImageNumbers
+from gadgets.translate.images import ImageState, images_from
+from gadgets.translate.readouts import ReadoutStream
 from python_recon.config import OutputConfig
 from python_recon.data import Counters, ImageSeries, Scan
 from python_recon.errors import ConfigError

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gadgets.mrd_file import TRUTH
+from gadgets.files.mrd_file import TRUTH
 from python_recon.errors import ConfigError
 
 SUFFIX = ".h5"

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import h5py
 
-from gadgets.cli.replay_job import Job
-from gadgets.config_xml import StreamConfig
 from gadgets.many.settings import choice_of
-from gadgets.route import embedded_config, server_at
+from gadgets.replay.config_xml import StreamConfig
+from gadgets.replay.job import Job
+from gadgets.replay.route import embedded_config, server_at
 from gadgets.version import plugin_version
 from python_recon.errors import ConfigError
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from gadgets.cli.replay_job import Job
-from gadgets.config_xml import StreamConfig
-from gadgets.mrd_file import ScanFile
-from gadgets.route import Choice, effective_settings, embedded_config
+from gadgets.files.mrd_file import ScanFile
+from gadgets.replay.config_xml import StreamConfig
+from gadgets.replay.job import Job
+from gadgets.replay.route import Choice, effective_settings, embedded_config
 from python_recon.config import OutputConfig, load_config
 from python_recon.errors import ConfigError
 

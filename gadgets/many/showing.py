@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from gadgets.cli.replay_job import Job
-from gadgets.cli.views import Facts, Views
-from gadgets.info import describe
+from gadgets.files.info import describe
+from gadgets.files.mrd_file import ScanFile
 from gadgets.many.settings import settings_of_gadgets
-from gadgets.mrd_file import ScanFile
-from gadgets.series import read_series
+from gadgets.replay.job import Job
+from gadgets.replay.views import Facts, Views
+from gadgets.translate.series import read_series
 from python_recon.errors import ConfigError
 
 

@@ -11,8 +11,8 @@ from typing import TypeVar
 import h5py
 from pydantic import TypeAdapter
 
-from gadgets.cli.replay_job import Job, run
 from gadgets.many.record import Record, part_folder, publish
+from gadgets.replay.job import Job, run
 from python_recon.errors import ConfigError, ReconError
 
 Kind = TypeVar("Kind")

@@ -14,13 +14,13 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from gadgets.capture.recorder import CaptureOutcome
-from gadgets.messages import MessageId
 from gadgets.serve.device_queue import DeviceQueue
 from gadgets.serve.line import Line
 from gadgets.serve.metrics import Metrics
 from gadgets.serve.parting import linger
 from gadgets.serve.progress import Phase, Progress
-from gadgets.wire import Wire
+from gadgets.wire.messages import MessageId
+from gadgets.wire.wire import Wire
 from python_recon.errors import StreamError
 
 CONTEXT = multiprocessing.get_context("forkserver")

@@ -23,7 +23,7 @@ from gadgets.serve.parting import linger
 from gadgets.serve.pool import Pool
 from gadgets.serve.worker import WorkerSettings
 from gadgets.version import plugin_version
-from gadgets.wire import MAX_IDLE_SECONDS, Wire
+from gadgets.wire.wire import MAX_IDLE_SECONDS, Wire
 from python_recon.errors import StreamError
 
 _TICK_S = 1.0

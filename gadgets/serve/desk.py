@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from gadgets.capture.recorder import CaptureOutcome
-from gadgets.channels import Buffer, SocketChannel
-from gadgets.prefetch import Prefetch
 from gadgets.scan import ScanRecord
 from gadgets.serve.line import Line
 from gadgets.serve.turns import Turns
+from gadgets.wire.channels import Buffer, SocketChannel
+from gadgets.wire.prefetch import Prefetch
 from python_recon.config import Config
 from python_recon.errors import StreamError
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from python_recon.scan_context import present_work
+from python_recon.resources.scan_context import present_work
 
 NOTHING = "-"
 """Where a line is about no measurement, slice or method."""

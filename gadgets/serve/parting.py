@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 
-from gadgets.wire import DRAIN_SECONDS
+from gadgets.wire.wire import DRAIN_SECONDS
 
 _QUIET_S = 5.0
 """A peer that was told the end, and neither sends nor closes for so long, has nothing under way."""

@@ -12,9 +12,9 @@ from gadgets.serve.worker import WorkerSettings, work
 PRELOADED = (
     "gadgets.cli",
     "gadgets.serve.worker",
-    "gadgets.images",
-    "python_recon.chain",
-    "python_recon.ladder",
+    "gadgets.translate.images",
+    "python_recon.stream.chain",
+    "python_recon.stream.ladder",
     "python_recon.coil_maps.low_resolution",
     "python_recon.coil_maps.nlinv",
     "python_recon.methods.gridding",

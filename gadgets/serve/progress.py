@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from gadgets.wire import DRAIN_SECONDS
+from gadgets.wire.wire import DRAIN_SECONDS
 
 _WARM_UP_S = 300.0
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError
 
-from gadgets.config_xml import find_installed, parse_config, read_text
 from gadgets.openrecon.label import CONFIG_NAME, settings_of
-from gadgets.properties import parse_value, properties_of
-from gadgets.wire import Session
+from gadgets.replay.config_xml import find_installed, parse_config, read_text
+from gadgets.replay.properties import parse_value, properties_of
+from gadgets.wire.wire import Session
 from python_recon.config import Config, load_config
 from python_recon.errors import ConfigError
 

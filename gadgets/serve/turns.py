@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from python_recon.errors import DeadlineError
-from python_recon.scan_context import present_work
-from python_recon.schedule import Budget
+from python_recon.resources.scan_context import present_work
+from python_recon.resources.schedule import Budget
 
 _PULSE_S = 0.5
 _log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class Turns:
 
     @contextmanager
     def __call__(self, budget: Budget) -> Iterator[None]:
-        """The device, as soon as others leave it; a :data:`~python_recon.scan_context.Turn`."""
+        """The device, as soon as others leave it; a :data:`~python_recon.resources.scan_context.Turn`."""
         self._enter()
         try:
             self._await_grant(budget)

@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from gadgets.capture.recorder import Capture, CaptureSettings
-from gadgets.prefetch import Prefetch
-from gadgets.radial import images
 from gadgets.scan import ScanRecord, reported, run_stage
 from gadgets.serve import logs
 from gadgets.serve.desk import Desk, ToldChannel, tidy
 from gadgets.serve.line import Line
 from gadgets.serve.settings import config_of
-from gadgets.wire import Wire
+from gadgets.stage import images
+from gadgets.wire.prefetch import Prefetch
+from gadgets.wire.wire import Wire
 from python_recon.errors import StreamError
 from python_recon.methods.registry import validate
-from python_recon.scan_context import sharing_device
+from python_recon.resources.scan_context import sharing_device
 
 _log = logging.getLogger(__name__)
 
@@ -66,8 +66,8 @@ def warm_up() -> str:
     import torch
 
     from python_recon.config import Config
-    from python_recon.device import set_up
     from python_recon.operators.nufft import Nufft
+    from python_recon.resources.device import set_up
 
     device = set_up(Config())
     spoke = torch.linspace(-8, 8, 33, device=device)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from ismrmrd.hdf5 import waveform_dtype
 
+from gadgets.files.headers import FIRST_TICK
 from gadgets.simulation.protocol import SimulateOptions
-from gadgets.waveforms import KINDS, TICK_S
-from gadgets.writing.headers import FIRST_TICK
-from python_recon.acquisition.waveforms import Kind
+from gadgets.translate.waveforms import KINDS, TICK_S
 from python_recon.phantom import HeartPhantom
+from python_recon.physiology import Kind
 
 ECG_INTERVAL_S, BREATH_INTERVAL_S = 2.5e-3, 8e-3
 _BLOCK_S = 0.2

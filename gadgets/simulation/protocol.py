@@ -11,11 +11,11 @@ from ismrmrd import xsd
 from ismrmrd.hdf5 import acquisition_header_dtype
 from pydantic import Field
 
-from gadgets.flags import NOISE, mask
-from gadgets.header import header_text
-from gadgets.waveforms import TICK_S
-from gadgets.writing.headers import FIRST_TICK, angle_description, channel_mask, limit
-from python_recon.acquisition.angles import GOLDEN_ANGLE_DEG
+from gadgets.files.headers import FIRST_TICK, angle_description, channel_mask, limit
+from gadgets.translate.flags import NOISE, mask
+from gadgets.translate.waveforms import TICK_S
+from gadgets.wire.header import header_text
+from python_recon.acquisition.radial.angles import GOLDEN_ANGLE_DEG
 from python_recon.config import Section
 from python_recon.phantom import FIELD_OF_VIEW_MM, HeartPhantom
 

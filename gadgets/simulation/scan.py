@@ -8,7 +8,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from gadgets.mrd_file import TRUTH
+from gadgets.files.mrd_file import TRUTH
+from gadgets.files.tables import NewScan, new_hdf5, readout_rows
 from gadgets.simulation.physiology import irregular_r_waves, waveform_rows
 from gadgets.simulation.protocol import (
     NOISE_SAMPLES,
@@ -19,10 +20,9 @@ from gadgets.simulation.protocol import (
     noise_heads,
     plan_spokes,
 )
-from gadgets.writing.tables import NewScan, new_hdf5, readout_rows
 from python_recon.errors import ConfigError
 from python_recon.phantom import HeartPhantom
-from python_recon.schedule import ProgressReport
+from python_recon.resources.schedule import ProgressReport
 
 __all__ = ["SimulateOptions", "simulate"]
 

@@ -1,0 +1,1 @@
+"""What was acquired: noise, coils, spokes and their order, for any encoding."""

@@ -1,1 +1,1 @@
-"""From comparisons of methods to the table and the figures of a paper: scores, runs, tables."""
+"""Methods compared: metrics, retrospective undersampling, tables. Draws nothing."""

@@ -8,12 +8,12 @@ from typing import TypeAlias
 
 import numpy as np
 
-from python_recon.comparison import Comparison, compare
 from python_recon.config import Config
 from python_recon.data import KSpace
+from python_recon.evaluation.comparison import Comparison, compare
 from python_recon.evaluation.scoring import Normalisation
 from python_recon.evaluation.splitting import spoke_masks
-from python_recon.schedule import ProgressReport, part_of, silent
+from python_recon.resources.schedule import ProgressReport, part_of, silent
 
 Loader: TypeAlias = Callable[[ProgressReport], tuple[KSpace, np.ndarray | None]]
 """Gives the k-space of one slice, as ``comparison.compare`` takes it, and its truth, if there is one."""

@@ -18,10 +18,9 @@ from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
-from python_recon import metrics
-from python_recon.evaluation import perceptual
+from python_recon.evaluation import metrics, perceptual
+from python_recon.evaluation.liveliest import liveliest_point
 from python_recon.evaluation.sharpness import edge_widths
-from python_recon.outputs.series import liveliest_point
 
 Normalisation: TypeAlias = Literal["least_squares", "percentile"]
 NORMALISATIONS: tuple[Normalisation, ...] = get_args(Normalisation)

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import numpy as np
 
 from python_recon.acquisition.coil_compression import apply_compression, compression_matrix
-from python_recon.acquisition.delays import estimate_shift, shift_spokes
-from python_recon.acquisition.extent import field_of_view_scale, widen
+from python_recon.acquisition.radial.delays import estimate_shift, shift_spokes
+from python_recon.acquisition.radial.extent import field_of_view_scale, widen
+from python_recon.acquisition.spokes import every_kth_spoke, middle_spokes, own_spokes, select, spoke_numbers
 from python_recon.config import Config
 from python_recon.data import KSpace
 from python_recon.errors import DataError
-from python_recon.held_out import every_kth_spoke, middle_spokes, own_spokes, select, spoke_numbers
 
 HOLD_OUT_EVERY = 8
 """Without a truth, one spoke in so many is held out."""

@@ -3,32 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from python_recon.comparison import Comparison, Row
+from python_recon.evaluation.comparison import Comparison, Row
 from python_recon.evaluation.notes import notes_on
 from python_recon.evaluation.runs import Case
-from python_recon.evaluation.table import Table
-
-
-@dataclass(frozen=True)
-class Summary:
-    """One method on all repeats of a scan at one number of spokes."""
-
-    scan: str
-    spokes: str
-    method: str
-    n_repeats: int
-    """Those that gave images."""
-    means: Mapping[str, float]
-    """By the name of the score, and ``seconds``, ``peak_memory_mb`` and ``peak_device_mb``."""
-    spreads: Mapping[str, float]
-    """Standard deviations over the repeats (of the sample); empty for fewer than two."""
-    comment: str = ""
+from python_recon.evaluation.table import Summary, Table
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from python_recon.evaluation.summary import Summary
+from typing import NamedTuple
 
 _NOTHING = "–"
 
@@ -36,6 +33,22 @@ _SCORES = {
     "lpips": _Column("LPIPS", 3, -1),
     "held_out_error": _Column("Held-out error", 4, -1),
 }
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One method on all repeats of a scan at one number of spokes."""
+
+    scan: str
+    spokes: str
+    method: str
+    n_repeats: int
+    """Those that gave images."""
+    means: Mapping[str, float]
+    """By the name of the score, and ``seconds``, ``peak_memory_mb`` and ``peak_device_mb``."""
+    spreads: Mapping[str, float]
+    """Standard deviations over the repeats (of the sample); empty for fewer than two."""
+    comment: str = ""
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 
 from python_recon.fields.field import KSpaceField, SeparableField
-from python_recon.fields.judge import Signal
 from python_recon.fields.low_rank import LowRankStart
 from python_recon.fields.resampling import resample_maps
 from python_recon.fields.view import View
+from python_recon.judging.judge import Signal
 from python_recon.losses.tiles import grid_axis
 from python_recon.operators.sense import combine
 

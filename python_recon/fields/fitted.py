@@ -15,9 +15,9 @@ from python_recon.fields.combining import Combination
 from python_recon.fields.field import KSpaceField
 from python_recon.fields.image_field import ImageField
 from python_recon.fields.low_rank import LowRankStart
-from python_recon.fields.shares import Shares
 from python_recon.fields.time_axis import TimeAxis
 from python_recon.fields.view import FramesAt, View
+from python_recon.judging.shares import Shares
 
 _FRAMES = 4
 """Rendered together."""

@@ -16,9 +16,8 @@ import torch
 from torch import nn
 
 from python_recon.errors import ConfigError
+from python_recon.fields.hashing import PRIMES
 
-PRIMES = (1, 2_654_435_761, 805_459_861)
-"""The published factors of the hash, one an axis."""
 _FIRST_VALUES = 1e-4
 """Bound of the uniform start of the table, as published."""
 

@@ -1,6 +1,6 @@
 """The multi-resolution hash encoding as one Triton kernel a direction, for CUDA.
 
-The same features as :meth:`HashGrid.torch_features`, without its values of every corner in memory. Triton
+The same features as ``HashGrid.torch_features``, without its values of every corner in memory. Triton
 comes with Torch for CUDA and compiles at the first call; nothing is built when this package is installed.
 """
 
@@ -9,17 +9,14 @@ from __future__ import annotations
 import logging
 import subprocess
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import triton
 import triton.language as tl
 from torch.autograd.function import once_differentiable
 
-from python_recon.fields.hash_grid import PRIMES
-
-if TYPE_CHECKING:
-    from python_recon.fields.hash_grid import HashGrid
+from python_recon.fields.hashing import PRIMES, HashedTable
 
 _PRIME_X, _PRIME_Y, _PRIME_Z = (tl.constexpr(prime) for prime in PRIMES)
 
@@ -48,7 +45,7 @@ _choices: dict[_Case, bool] = {}
 """Whether the kernels are faster."""
 
 
-def is_faster(grid: HashGrid, x: torch.Tensor, level_weights: torch.Tensor | None = None) -> bool:
+def is_faster(grid: HashedTable, x: torch.Tensor, level_weights: torch.Tensor | None = None) -> bool:
     """Whether to take the kernels rather than Torch: timed once for every size, on the device of x.
 
     Torch is taken for what the kernels do not do: gradients for coordinates and level weights, mixed or half
@@ -66,7 +63,7 @@ def is_faster(grid: HashGrid, x: torch.Tensor, level_weights: torch.Tensor | Non
     return _choices[case]
 
 
-def features(grid: HashGrid, x: torch.Tensor, level_weights: torch.Tensor | None = None) -> torch.Tensor:
+def features(grid: HashedTable, x: torch.Tensor, level_weights: torch.Tensor | None = None) -> torch.Tensor:
     """(point, dimension) in 0..1 -> (point, level * feature); differentiable once, and in the table alone.
 
     A level of weight 0 is not read.
@@ -77,7 +74,7 @@ def features(grid: HashGrid, x: torch.Tensor, level_weights: torch.Tensor | None
     return result
 
 
-def _can_do(grid: HashGrid, x: torch.Tensor, level_weights: torch.Tensor | None) -> bool:
+def _can_do(grid: HashedTable, x: torch.Tensor, level_weights: torch.Tensor | None) -> bool:
     given = [x] if level_weights is None else [x, level_weights]
     return (
         x.numel() > 0
@@ -88,7 +85,7 @@ def _can_do(grid: HashGrid, x: torch.Tensor, level_weights: torch.Tensor | None)
     )
 
 
-def _race(grid: HashGrid, x: torch.Tensor, case: _Case) -> bool:
+def _race(grid: HashedTable, x: torch.Tensor, case: _Case) -> bool:
     """Time both paths with every level unlocked; Torch wins where Triton cannot run."""
     try:
         by_triton = _milliseconds(lambda: features(grid, x), grid, case)
@@ -105,7 +102,7 @@ def _race(grid: HashGrid, x: torch.Tensor, case: _Case) -> bool:
     return by_triton < by_torch
 
 
-def _milliseconds(encode: Callable[[], torch.Tensor], grid: HashGrid, case: _Case) -> float:
+def _milliseconds(encode: Callable[[], torch.Tensor], grid: HashedTable, case: _Case) -> float:
     """Time of one encoding on the device, with its gradient where the table learns."""
 
     def run() -> None:
@@ -129,7 +126,7 @@ def _milliseconds(encode: Callable[[], torch.Tensor], grid: HashGrid, case: _Cas
 class _Features(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, table: torch.Tensor, x: torch.Tensor, level_weights: torch.Tensor, grid: HashGrid
+        ctx: Any, table: torch.Tensor, x: torch.Tensor, level_weights: torch.Tensor, grid: HashedTable
     ) -> torch.Tensor:
         ctx.save_for_backward(x, level_weights)
         ctx.grid = grid
@@ -148,7 +145,7 @@ class _Features(torch.autograd.Function):
 
 def _launch(
     kernel: Any,
-    grid: HashGrid,
+    grid: HashedTable,
     x: torch.Tensor,
     level_weights: torch.Tensor,
     table: torch.Tensor,

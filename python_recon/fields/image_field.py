@@ -18,8 +18,8 @@ from python_recon.fields.breathing import TemporalBasis
 from python_recon.fields.hash_grid import HashGrid
 from python_recon.fields.low_rank import LowRankStart, frames_of
 from python_recon.fields.mlp import Mlp
-from python_recon.fields.shares import WHOLE, Shares
 from python_recon.fields.view import FramesAt, View
+from python_recon.judging.shares import WHOLE, Shares
 
 _POINTS = 1 << 18
 """Places evaluated together."""

@@ -13,8 +13,8 @@ from torch import nn
 
 from python_recon.fields.breathing import TemporalBasis
 from python_recon.fields.resampling import resample_images
-from python_recon.fields.shares import WHOLE, Shares
 from python_recon.fields.view import FramesAt, View
+from python_recon.judging.shares import WHOLE, Shares
 from python_recon.operators.nufft import Nufft
 
 

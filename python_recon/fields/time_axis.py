@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import nn
 
-from python_recon.acquisition.heartbeats import Heartbeats
+from python_recon.acquisition.gating.heartbeats import Heartbeats
 from python_recon.errors import DataError
 
 Kind = Literal["plain", "periodic"]

@@ -12,9 +12,9 @@ from pydantic import Field
 from python_recon.config import Section
 from python_recon.data import CoilMaps, KSpace
 from python_recon.methods.registry import Method, Reconstruction
-from python_recon.methods.sense_problem import SenseProblem
+from python_recon.operators.sense_problem import SenseProblem
 from python_recon.operators.toeplitz import SenseGram
-from python_recon.schedule import Budget, Steps
+from python_recon.resources.schedule import Budget, Steps
 from python_recon.solvers.cg import conjugate_gradient
 
 

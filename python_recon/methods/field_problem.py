@@ -14,34 +14,29 @@ import torch
 # Optimisers load it at their first use, which takes seconds: here it is loaded before the data are there.
 import torch._dynamo
 
-from python_recon.acquisition.gating import respiratory_position
+from python_recon.acquisition.gating.spoke_phases import respiratory_position
+from python_recon.acquisition.spokes import frame_means, frame_times, spoke_times
 from python_recon.data import CoilMaps, KSpace
 from python_recon.errors import ConfigError, DataError
 from python_recon.fields.breathing import BreathingBasis, TemporalBasis
-from python_recon.fields.checkpoint import Origin, path_of_slice, save
-from python_recon.fields.descent import FitReport
 from python_recon.fields.field import KSpaceField
 from python_recon.fields.fitted import FittedField
 from python_recon.fields.image_field import ImageField
-from python_recon.fields.keeping import KeepingOptions
 from python_recon.fields.low_rank import LowRankStart
-from python_recon.fields.samples import (
-    FEWEST_SPOKES,
-    Samples,
-    frame_means,
-    frame_times,
-    split_spokes,
-    spoke_times,
-)
-from python_recon.fields.shrinking import shrunk
 from python_recon.fields.time_axis import SplineBasis, TimeAxis
-from python_recon.fields.tracking import Track, tensorboard, untracked
-from python_recon.fields.warm_start import resume, take_over
+from python_recon.fitting.checkpoint import Origin, path_of_slice, save
+from python_recon.fitting.descent import FitReport
+from python_recon.fitting.keeping import KeepingOptions
+from python_recon.fitting.shrinking import shrunk
+from python_recon.fitting.tracking import Track, tensorboard, untracked
+from python_recon.fitting.usefulness import require_use
+from python_recon.fitting.warm_start import resume, take_over
+from python_recon.judging.held_out import FEWEST_SPOKES, split_spokes
+from python_recon.judging.samples import Samples
 from python_recon.methods.registry import Reconstruction
 from python_recon.methods.subspace import SubspaceOptions, solve
-from python_recon.methods.usefulness import require_use
 from python_recon.operators.sense import density_of
-from python_recon.schedule import Budget
+from python_recon.resources.schedule import Budget
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -200,7 +195,7 @@ def hold_out(
     """Spokes to fit (frame, spoke) bool, samples to judge by, and why there are none."""
     kept, held = split_spokes(kspace, share)
     if held.any():
-        return kept, Samples.of_spokes(kspace, held, axis, scale), ""
+        return kept, Samples.of_spokes(kspace, held, axis.of(spoke_times(kspace)[held]), scale), ""
     comment = f"{kept.sum()} spokes are too few to hold some out (from {FEWEST_SPOKES} on)"
     return kept, None, comment if share else ""
 

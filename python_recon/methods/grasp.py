@@ -14,10 +14,10 @@ from pydantic import Field
 from python_recon.config import Section
 from python_recon.data import CoilMaps, KSpace
 from python_recon.methods.registry import Method, Reconstruction
-from python_recon.methods.sense_problem import SenseProblem, time_average
 from python_recon.operators.differences import TotalVariation, neighbour_differences
+from python_recon.operators.sense_problem import SenseProblem, time_average
 from python_recon.operators.toeplitz import SenseGram
-from python_recon.schedule import Budget, Steps
+from python_recon.resources.schedule import Budget, Steps
 from python_recon.solvers.fista import accelerated_proximal_gradient
 
 

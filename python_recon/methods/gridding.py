@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from python_recon.config import Section
 from python_recon.data import CoilMaps, KSpace
-from python_recon.memory import direct_need
 from python_recon.methods.registry import Method, Reconstruction
 from python_recon.operators.sense import Sense, density_of
-from python_recon.schedule import Budget
+from python_recon.resources.memory import direct_need
+from python_recon.resources.schedule import Budget
 
 
 class GriddingOptions(Section):

@@ -21,19 +21,19 @@ from pydantic import Field
 
 from python_recon.data import CoilMaps, KSpace
 from python_recon.errors import BackendError
-from python_recon.fields import needs
 from python_recon.fields.corrected import TOGETHER, CorrectedField
-from python_recon.fields.descent import FitReport
 from python_recon.fields.field import KSpaceField
-from python_recon.fields.fit import FitPlan, fit
-from python_recon.fields.judge import Judge
-from python_recon.fields.samples import Samples
-from python_recon.fields.tracking import Track, under, untracked
+from python_recon.fitting import needs
+from python_recon.fitting.descent import FitReport
+from python_recon.fitting.fit import FitPlan, fit
+from python_recon.fitting.tracking import Track, under, untracked
+from python_recon.judging.judge import Judge
+from python_recon.judging.samples import Samples
 from python_recon.losses import Iconik, innermost
-from python_recon.memory import Size, series_need
 from python_recon.methods.neural_kspace import FitOptions, Problem, new_field, plan_of
 from python_recon.methods.registry import Method, Reconstruction
-from python_recon.schedule import Budget, part_of
+from python_recon.resources.memory import Size, series_need
+from python_recon.resources.schedule import Budget, part_of
 
 _SHARES = (0.4, 0.4, 1.0)
 """Of the time that is left when a stage begins."""

@@ -21,28 +21,29 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import torch
 from pydantic import Field
 
+from python_recon.acquisition.spokes import spoke_times
 from python_recon.data import CoilMaps, KSpace
-from python_recon.fields import needs
 from python_recon.fields.breathing import TemporalBasis
 from python_recon.fields.building import FieldOptions, build_field
-from python_recon.fields.consistency import ScatteredConsistency, TileConsistency
-from python_recon.fields.descent import FitReport
 from python_recon.fields.field import KSpaceField
-from python_recon.fields.fit import Consistency, FitPlan, fit
-from python_recon.fields.judge import Judge
-from python_recon.fields.keeping import KeepingOptions
 from python_recon.fields.low_rank import LowRankStart
-from python_recon.fields.samples import Samples
-from python_recon.fields.shrinking import within_memory
-from python_recon.fields.weight_trials import WEIGHTS
+from python_recon.fitting import needs
+from python_recon.fitting.consistency import ScatteredConsistency, TileConsistency
+from python_recon.fitting.descent import FitReport
+from python_recon.fitting.field_time import time_axis
+from python_recon.fitting.fit import Consistency, FitPlan, fit
+from python_recon.fitting.keeping import KeepingOptions
+from python_recon.fitting.pisco_weight import PiscoWeight, number_of, weight_judge, weight_told
+from python_recon.fitting.shrinking import within_memory
+from python_recon.judging.judge import Judge
+from python_recon.judging.samples import Samples
+from python_recon.judging.weight_trials import WEIGHTS
 from python_recon.losses import kernels_of, tile_size
-from python_recon.memory import Size, series_need
 from python_recon.methods.field_problem import FieldProblem, JudgedStart, hold_out, start_alone, unit_of
-from python_recon.methods.field_time import time_axis
-from python_recon.methods.pisco_weight import PiscoWeight, number_of, weight_judge, weight_told
 from python_recon.methods.registry import Method, Reconstruction
 from python_recon.methods.subspace import SubspaceOptions, temporal_basis
-from python_recon.schedule import Budget
+from python_recon.resources.memory import Size, series_need
+from python_recon.resources.schedule import Budget
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -125,7 +126,7 @@ class Problem(FieldProblem):
             kept=kept,
             held_out=held_out,
             comment="; ".join(filter(None, [told, comment])),
-            samples=Samples.of_spokes(kspace, kept, axis, scale),
+            samples=Samples.of_spokes(kspace, kept, axis.of(spoke_times(kspace)[kept]), scale),
             options=options,
         )
 

@@ -19,8 +19,8 @@ from python_recon.arrays import Array
 from python_recon.config import METHOD_GROUP, Config, Section, load_preset, nearest
 from python_recon.data import CoilMaps, KSpace
 from python_recon.errors import ConfigError
-from python_recon.memory import Need, series_need
-from python_recon.schedule import Budget
+from python_recon.resources.memory import Need, series_need
+from python_recon.resources.schedule import Budget
 
 
 @dataclass(frozen=True)

@@ -27,11 +27,11 @@ import torch
 from pydantic import Field
 
 from python_recon.data import CoilMaps, KSpace
-from python_recon.fields.descent import Descent, FitReport, Judgement, adam, cosine, descend, stepping
 from python_recon.fields.image_field import ComponentField, Correction
 from python_recon.fields.low_rank import LowRankStart
-from python_recon.fields.shrinking import within_memory
 from python_recon.fields.view import View
+from python_recon.fitting.descent import Descent, FitReport, Judgement, adam, cosine, descend, stepping
+from python_recon.fitting.shrinking import within_memory
 from python_recon.methods.field_problem import JudgedStart, start_alone
 from python_recon.methods.registry import Method, Reconstruction
 from python_recon.methods.subspace_inr import (
@@ -45,7 +45,7 @@ from python_recon.methods.subspace_inr import (
     held_out_judge,
     new_field,
 )
-from python_recon.schedule import Budget, part_of
+from python_recon.resources.schedule import Budget, part_of
 
 _DISTILLATION_RATE = 1e-2
 _FACTORS = (1.0, 0.25, 4.0)

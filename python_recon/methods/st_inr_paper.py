@@ -21,17 +21,17 @@ import torch
 from pydantic import Field
 
 from python_recon.data import CoilMaps, KSpace
-from python_recon.fields import needs
-from python_recon.fields.descent import Descent, FitReport, adam, descend, stepping
 from python_recon.fields.image_field import SpaceTimeField, SpaceTimeOptions
-from python_recon.fields.keeping import KeepingOptions
-from python_recon.fields.shrinking import within_memory
 from python_recon.fields.view import View
-from python_recon.memory import Size, series_need
+from python_recon.fitting import needs
+from python_recon.fitting.descent import Descent, FitReport, adam, descend, stepping
+from python_recon.fitting.keeping import KeepingOptions
+from python_recon.fitting.shrinking import within_memory
 from python_recon.methods.registry import Method, Reconstruction
 from python_recon.methods.subspace_inr import PATIENCE, ImageProblem
 from python_recon.operators.sense import Sense
-from python_recon.schedule import Budget
+from python_recon.resources.memory import Size, series_need
+from python_recon.resources.schedule import Budget
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -25,11 +25,11 @@ from python_recon.data import CoilMaps, KSpace
 from python_recon.fields.resampling import resample_images
 from python_recon.methods.grasp import minimise_variation
 from python_recon.methods.registry import Method, Reconstruction
-from python_recon.methods.sense_problem import SenseProblem, time_average
 from python_recon.operators.differences import SpatialVariation, TotalVariation, neighbour_differences
 from python_recon.operators.sense import density_of
+from python_recon.operators.sense_problem import SenseProblem, time_average
 from python_recon.operators.toeplitz import SenseGram, SubspaceGram
-from python_recon.schedule import Budget, Steps
+from python_recon.resources.schedule import Budget, Steps
 from python_recon.solvers.fista import accelerated_proximal_gradient
 
 _MOST_STEPS = 16

@@ -22,26 +22,26 @@ import torch
 from pydantic import Field
 
 from python_recon.data import CoilMaps, KSpace
-from python_recon.fields import needs
 from python_recon.fields.breathing import TemporalBasis
-from python_recon.fields.capture import captured
-from python_recon.fields.component_data import ComponentData, joint_variation, one_frame
-from python_recon.fields.descent import Descent, FitReport, Judgement, adam, cosine, descend
 from python_recon.fields.image_field import ComponentField, ImageFieldOptions
-from python_recon.fields.judge import Judge
-from python_recon.fields.keeping import KeepingOptions
 from python_recon.fields.low_rank import LowRankStart
-from python_recon.fields.shares import Shares
-from python_recon.fields.shrinking import within_memory
 from python_recon.fields.view import View
-from python_recon.memory import Size, series_need
+from python_recon.fitting import needs
+from python_recon.fitting.capture import captured
+from python_recon.fitting.component_data import ComponentData, joint_variation, one_frame
+from python_recon.fitting.descent import Descent, FitReport, Judgement, adam, cosine, descend
+from python_recon.fitting.field_time import time_axis
+from python_recon.fitting.keeping import KeepingOptions
+from python_recon.fitting.shrinking import within_memory
+from python_recon.judging.judge import Judge
+from python_recon.judging.shares import Shares
 from python_recon.methods.field_problem import FieldProblem, hold_out, unit_of
-from python_recon.methods.field_time import time_axis
 from python_recon.methods.registry import Method, Reconstruction
-from python_recon.methods.sense_problem import right_side_noise, time_average
 from python_recon.methods.subspace import SubspaceOptions, temporal_basis, undersampling
 from python_recon.operators.sense import data_weights
-from python_recon.schedule import Budget
+from python_recon.operators.sense_problem import right_side_noise, time_average
+from python_recon.resources.memory import Size, series_need
+from python_recon.resources.schedule import Budget
 
 if TYPE_CHECKING:
     from typing_extensions import Self

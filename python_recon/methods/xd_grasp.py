@@ -18,15 +18,20 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from python_recon.acquisition.density import fill_density
-from python_recon.acquisition.gating import bins, cardiac_phase, respiratory_position, sort_spokes
+from python_recon.acquisition.gating.spoke_phases import (
+    bins,
+    cardiac_phase,
+    respiratory_position,
+    sort_spokes,
+)
+from python_recon.acquisition.radial.density import fill_density
 from python_recon.config import DensityConfig, Section
 from python_recon.data import CoilMaps, KSpace
-from python_recon.memory import Size, series_need
 from python_recon.methods.grasp import minimise_variation
 from python_recon.methods.registry import Method, Reconstruction
 from python_recon.operators.differences import neighbour_differences
-from python_recon.schedule import Budget, Steps
+from python_recon.resources.memory import Size, series_need
+from python_recon.resources.schedule import Budget, Steps
 
 _UNEVENNESS = 2
 """Spokes of the fullest phase and state, relative to the mean."""

@@ -1,0 +1,1 @@
+"""Linear operators of the forward model: NUFFT, SENSE, Toeplitz Gram, differences."""

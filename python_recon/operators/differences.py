@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from python_recon.parallel import side_by_side
+from python_recon.resources.parallel import side_by_side
 
 _WORKING_SET_BYTES = {"cpu": 1_000_000, "cuda": 256_000_000}
 

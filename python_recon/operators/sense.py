@@ -7,7 +7,7 @@ import torch
 from python_recon.data import CoilMaps, KSpace
 from python_recon.errors import ShapeError
 from python_recon.operators.nufft import Nufft
-from python_recon.parallel import side_by_side
+from python_recon.resources.parallel import side_by_side
 
 
 class Sense:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import torch
 
 from python_recon.operators.nufft import Nufft
-from python_recon.parallel import side_by_side
+from python_recon.resources.parallel import side_by_side
 
 _WORKING_SET_BYTES = {"cpu": 1_500_000, "cuda": 64_000_000}
 """Padded images that are in flight together: on a CPU what stays in a core's second-level cache."""

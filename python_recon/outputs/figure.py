@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from python_recon.metrics import time_profiles
+from python_recon.evaluation.metrics import time_profiles
 from python_recon.outputs.grey import window_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from python_recon.comparison import Comparison, Row
+    from python_recon.evaluation.comparison import Comparison, Row
 
 ERROR_FACTOR = 5
 """Error maps are shown so many times brighter than the images."""

@@ -11,10 +11,10 @@ import numpy as np
 
 from python_recon.data import ImageSeries
 from python_recon.errors import ConfigError
-from python_recon.new_files import require_free
 from python_recon.outputs.pixels import Coding, finite_magnitude
 from python_recon.outputs.placement import Placement
 from python_recon.outputs.series import by_kind, file_stems, frame_interval_s, join_series
+from python_recon.resources.new_files import require_free
 
 _ENDINGS = (".nii.gz", ".nii")
 _TOLERANCE = 1e-4

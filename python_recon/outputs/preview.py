@@ -9,15 +9,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from python_recon.data import ImageSeries
+from python_recon.evaluation.liveliest import liveliest_point
 from python_recon.outputs.grey import display_size, to_grey, window_of
 from python_recon.outputs.orientation import as_on_screen
-from python_recon.outputs.series import (
-    evenly_taken,
-    file_stems,
-    frame_interval_s,
-    join_series,
-    liveliest_point,
-)
+from python_recon.outputs.series import evenly_taken, file_stems, frame_interval_s, join_series
 
 MOSAIC_FRAMES = 24
 SHORT_SIDE_PX = 256

@@ -16,13 +16,14 @@ import yaml
 from jinja2 import Environment, PackageLoader
 
 from python_recon.data import ImageSeries
+from python_recon.evaluation.liveliest import liveliest_point
 from python_recon.outputs import curves
 from python_recon.outputs.coil_pictures import coil_pictures
 from python_recon.outputs.effort import memory_rows, milestone_rows, stage_rows
 from python_recon.outputs.grey import display_size, window_of
 from python_recon.outputs.orientation import as_on_screen
 from python_recon.outputs.pixels import FULL_SCALE, finite_magnitude
-from python_recon.outputs.series import evenly_taken, frame_interval_s, join_series, liveliest_point, title
+from python_recon.outputs.series import evenly_taken, frame_interval_s, join_series, title
 
 PIXEL_BUDGET_BYTES = 32 * 2**20
 """Pixels of all series together, before base64: longer series are shown with fewer frames."""

@@ -1,0 +1,1 @@
+"""Iterative solvers that know only an operator: conjugate gradients, proximal gradients."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from python_recon.acquisition.binning import bin_frames
-from python_recon.acquisition.trajectory import locate
+from python_recon.acquisition.binning.binning import bin_frames
+from python_recon.acquisition.radial.trajectory import locate
 from python_recon.config import TrajectoryConfig
 from python_recon.data import Counters, Geometry, Readout, Scan
 

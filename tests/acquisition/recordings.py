@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gadgets.simulation.physiology import ecg
-from python_recon.acquisition.waveforms import Kind, Waveform
+from python_recon.physiology import Kind, Waveform
 
 REGULAR = -0.3 + 0.85 * np.arange(40)
 

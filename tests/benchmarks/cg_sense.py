@@ -13,10 +13,10 @@ import sigpy.mri.app
 import torch
 import torchkbnufft as tkbn
 
+from python_recon.evaluation.metrics import match_scale, nrmse
 from python_recon.methods.cg_sense import CgSenseOptions
 from python_recon.methods.cg_sense import run as run_ours
-from python_recon.metrics import match_scale, nrmse
-from python_recon.schedule import Budget
+from python_recon.resources.schedule import Budget
 from python_recon.solvers.cg import conjugate_gradient
 from tests.benchmarks import bart, exact, floors
 from tests.benchmarks.peers import OVERSAMPLED_SCALE, mri_nufft, radians

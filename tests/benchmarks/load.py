@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from gadgets.mrd_file import ScanFile
+from gadgets.files.mrd_file import ScanFile
 from gadgets.simulation.scan import SimulateOptions, simulate
 from tests.benchmarks.table import Reporter
 from tests.serving import Client, DaemonProcess, Outcome, daemon_process

@@ -20,20 +20,20 @@ from rich.table import Table
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
+from gadgets.files.slices import read_slice
 from gadgets.simulation.scan import SimulateOptions, simulate
-from gadgets.slices import read_slice
-from python_recon.chain import prepare_slice
 from python_recon.config import Section, load_config
 from python_recon.data import CoilMaps, KSpace
+from python_recon.evaluation.metrics import match_scale, psnr
 from python_recon.fields.field import KSpaceField
-from python_recon.fields.fit import fit, parameters_of
-from python_recon.fields.samples import Samples
+from python_recon.fitting.fit import fit, parameters_of
+from python_recon.judging.samples import Samples
 from python_recon.losses import hdr
 from python_recon.methods.neural_kspace import FitOptions, Problem, new_field, plan_of
 from python_recon.methods.registry import Method, Reconstruction, resolve
-from python_recon.metrics import match_scale, psnr
-from python_recon.schedule import Budget
-from python_recon.usage import measure
+from python_recon.resources.schedule import Budget
+from python_recon.resources.usage import measure
+from python_recon.stream.chain import prepare_slice
 from tests.benchmarks.machine import Floor
 from tests.benchmarks.table import Reporter, Target
 from tests.benchmarks.timing import Contender, Entry, race

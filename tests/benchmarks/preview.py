@@ -1,8 +1,8 @@
 """The streamed preview: does it keep up with a scanner?
 
-Readouts that were made ahead go through ``python_recon.chain.reconstruct_stream``, noise scan first: once
-as fast as they are taken, which gives the sustained rate, and once paced like a scanner, which gives the
-time from a frame's last readout to its image, and how many readouts wait.
+Readouts that were made ahead go through ``reconstruct_stream`` of the chain, noise scan first: once as fast
+as they are taken, which gives the sustained rate, and once paced like a scanner, which gives the time from a
+frame's last readout to its image, and how many readouts wait.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from python_recon.chain import reconstruct_stream
 from python_recon.config import load_config
 from python_recon.data import Counters, Readout, Scan
-from python_recon.metrics import match_scale, nrmse
+from python_recon.evaluation.metrics import match_scale, nrmse
 from python_recon.phantom import FIELD_OF_VIEW_MM, HeartPhantom
-from python_recon.usage import measure
+from python_recon.resources.usage import measure
+from python_recon.stream.chain import reconstruct_stream
 from tests.benchmarks import floors
 from tests.benchmarks.machine import Floor
 from tests.benchmarks.scene import (

@@ -10,13 +10,13 @@ import torch
 from python_recon.acquisition.coil_compression import apply_compression, compression_matrix
 from python_recon.config import CoilConfig, Section
 from python_recon.data import CoilMaps, KSpace
+from python_recon.evaluation.metrics import match_scale, nrmse
 from python_recon.methods.grasp import GraspOptions
 from python_recon.methods.grasp import run as run_grasp
 from python_recon.methods.registry import Reconstruction
 from python_recon.methods.subspace import SubspaceOptions, steps_needed
 from python_recon.methods.subspace import run as run_subspace
-from python_recon.metrics import match_scale, nrmse
-from python_recon.schedule import Budget
+from python_recon.resources.schedule import Budget
 from tests.benchmarks import bart, floors
 from tests.benchmarks.scene import Scene, scene
 from tests.benchmarks.table import Reporter, Target

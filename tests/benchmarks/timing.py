@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from python_recon.usage import measure
+from python_recon.resources.usage import measure
 
 LEAST_ROUNDS, MOST_ROUNDS = 3, 15
 

@@ -11,8 +11,8 @@ import h5py
 import numpy as np
 import pytest
 
-from gadgets.mrd_file import ScanFile
-from gadgets.wire import Wire
+from gadgets.files.mrd_file import ScanFile
+from gadgets.wire.wire import Wire
 
 COMMAND = Path(sys.executable).with_name("gadgetron-pisco")
 N_NOISE, N_SPOKES, N_FRAMES, N_COILS = 32, 21, 3, 4

@@ -10,15 +10,15 @@ import subprocess
 import pytest
 import torch
 
-from gadgets.slices import read_slice
-from python_recon.chain import prepare_slice
+from gadgets.files.slices import read_slice
 from python_recon.config import load_config, load_preset, preset_names
-from python_recon.fields.keeping import KeepingOptions
+from python_recon.fitting.keeping import KeepingOptions
 from python_recon.methods import gridding
 from python_recon.methods.iconik import IconikOptions
 from python_recon.methods.neural_kspace import FitOptions, NeuralKSpaceOptions
 from python_recon.methods.registry import load_method
-from python_recon.schedule import Budget
+from python_recon.resources.schedule import Budget
+from python_recon.stream.chain import prepare_slice
 from tests.readme import BIN, README, ROOT, blocks, commands, shell
 
 ELSEWHERE = {

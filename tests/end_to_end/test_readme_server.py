@@ -9,8 +9,8 @@ from pathlib import Path
 import h5py
 import pytest
 
-from gadgets.mrd_file import ScanFile
-from gadgets.wire import Wire
+from gadgets.files.mrd_file import ScanFile
+from gadgets.wire.wire import Wire
 from tests.readme import command, shell
 from tests.serving import daemon_process
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gadgets.slices import read_slice
-from python_recon.comparison import compare
+from gadgets.files.slices import read_slice
 from python_recon.config import load_config, preset_names
+from python_recon.evaluation.comparison import compare
 from tests.real_data import write_real_heart
 
 N_SPOKES = 25

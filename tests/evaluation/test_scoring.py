@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from python_recon import metrics
+from python_recon.evaluation import metrics
 from python_recon.evaluation.scoring import NORMALISATIONS, truth_scores
 
 N_FRAMES, SHAPE = 8, (48, 40)

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from python_recon.comparison import Comparison, Row, Sampling
+from python_recon.evaluation.comparison import Comparison, Row, Sampling
 from python_recon.evaluation.runs import Case
 from python_recon.evaluation.summary import Evaluation
-from python_recon.usage import Usage
+from python_recon.resources.usage import Usage
 
 USAGE = Usage(1.25, 20.4, 0.0)
 SERIES = np.ones((3, 8, 6))

@@ -8,8 +8,8 @@ from python_recon.errors import DataError
 from python_recon.fields.field import KSpaceField
 from python_recon.fields.fitted import FittedField
 from python_recon.fields.low_rank import LowRankStart
-from python_recon.fields.shares import WHOLE
 from python_recon.fields.time_axis import TimeAxis
+from python_recon.judging.shares import WHOLE
 from tests.fields.toys import LinearField, Polynomial, StartField, blob, smooth_maps
 from tests.numerics import relative_error
 

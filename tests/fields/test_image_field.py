@@ -15,9 +15,9 @@ from python_recon.fields.image_field import (
     SpaceTimeOptions,
 )
 from python_recon.fields.low_rank import LowRankStart
-from python_recon.fields.shares import WHOLE
 from python_recon.fields.time_axis import SplineBasis, TimeAxis
 from python_recon.fields.view import View
+from python_recon.judging.shares import WHOLE
 from tests.fields.toys import MATRIX, blob, generator, random_start, smooth_maps
 from tests.numerics import relative_error
 

@@ -8,9 +8,9 @@ from torch import nn
 
 from python_recon.data import KSpace
 from python_recon.fields.field import KSpaceField
-from python_recon.fields.fit import FitPlan
 from python_recon.fields.low_rank import LowRankStart
-from python_recon.fields.samples import Samples
+from python_recon.fitting.fit import FitPlan
+from python_recon.judging.samples import Samples
 from tests.numerics import complex_noise, golden_spokes
 
 MATRIX = (20, 26)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ismrmrd
 import numpy as np
 
-from gadgets.header import parse_header
+from gadgets.wire.header import parse_header
 
 
 def header_xml(encodings, extra=""):

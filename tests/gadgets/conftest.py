@@ -15,9 +15,9 @@ import ismrmrd
 import numpy as np
 import pytest
 
-from gadgets.messages import ErrorText
 from gadgets.simulation.scan import SimulateOptions, simulate
-from gadgets.wire import Wire
+from gadgets.wire.messages import ErrorText
+from gadgets.wire.wire import Wire
 
 ACCEPT_SECONDS = 60
 MATRIX = (40, 48)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from gadgets.accumulate import _grouped, frames, recon_data_from
-from gadgets.header import parse_header
-from gadgets.messages import ReconData
-from gadgets.readouts import ReadoutStream
+from gadgets.translate.readouts import ReadoutStream
+from gadgets.wire.header import parse_header
+from gadgets.wire.messages import ReconData
 from python_recon.config import load_config
 from python_recon.data import Counters
 

@@ -9,16 +9,16 @@ import ismrmrd
 import numpy as np
 import pytest
 
-from gadgets.messages import AcquisitionBucket
-from gadgets.mrd_file import ScanFile
-from gadgets.radial import images
-from gadgets.readouts import ReadoutStream
+from gadgets.files.headers import FIRST_TICK
+from gadgets.files.mrd_file import ScanFile
+from gadgets.files.slices import read_slice
 from gadgets.simulation.scan import SimulateOptions, simulate
-from gadgets.slices import read_slice
-from gadgets.waveforms import TICK_S, waveform_from
-from gadgets.writing.headers import FIRST_TICK
-from python_recon.acquisition.gating import respiratory_position
-from python_recon.acquisition.physiology import Physiology
+from gadgets.stage import images
+from gadgets.translate.readouts import ReadoutStream
+from gadgets.translate.waveforms import TICK_S, waveform_from
+from gadgets.wire.messages import AcquisitionBucket
+from python_recon.acquisition.gating.physiology import physiology_from_signals
+from python_recon.acquisition.gating.spoke_phases import respiratory_position
 from python_recon.config import load_config
 from tests.acquisition.recordings import distances
 from tests.numerics import scan_heart
@@ -216,7 +216,7 @@ def test_the_breath_is_that_of_the_waveform(signal):
         sent[None].astype(np.uint32), waveform_id=2, sample_time_us=8000.0, time_stamp=0
     )
     block = replace(waveform_from(wave), start_s=-1.0)
-    told = Physiology.from_signals(np.empty(0), np.empty(0), [block])
+    told = physiology_from_signals(np.empty(0), np.empty(0), [block])
     position = respiratory_position(replace(scan.kspace, physiology=told))
     truth = scan.phantom.inspiration(scan.kspace.spoke_times_s).ravel().argsort().argsort()
     likeness = abs(np.corrcoef(position.ravel(), truth)[0, 1])

@@ -9,10 +9,10 @@ import ismrmrd
 import numpy as np
 import pytest
 
-from gadgets.mrd_file import ScanFile
-from gadgets.radial import images
-from gadgets.readouts import ReadoutStream
+from gadgets.files.mrd_file import ScanFile
 from gadgets.simulation.scan import SimulateOptions, simulate
+from gadgets.stage import images
+from gadgets.translate.readouts import ReadoutStream
 from python_recon.config import load_config
 
 N_FRAMES, N_SPOKES = 6, 13

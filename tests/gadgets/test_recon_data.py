@@ -6,7 +6,7 @@ import ismrmrd
 import numpy as np
 import pytest
 
-from gadgets.messages import AcquisitionBucket, ReconData
+from gadgets.wire.messages import AcquisitionBucket, ReconData
 
 FRAMES = {"binning.spokes_per_frame": 34}
 GRIDDING = {**FRAMES, "method": "gridding", "preview": "none", "output.dtype": "complex64"}

@@ -13,11 +13,11 @@ import ismrmrd
 import numpy as np
 import pytest
 
-from gadgets.header import parse_header
-from gadgets.messages import ErrorText
-from gadgets.radial import images
 from gadgets.scan import ScanRecord, serve_scan
-from gadgets.wire import Wire
+from gadgets.stage import images
+from gadgets.wire.header import parse_header
+from gadgets.wire.messages import ErrorText
+from gadgets.wire.wire import Wire
 from python_recon.config import Config
 from python_recon.errors import DataError
 

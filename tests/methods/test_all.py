@@ -11,7 +11,7 @@ import torch
 from python_recon.data import CoilMaps, KSpace
 from python_recon.errors import ConfigError
 from python_recon.methods.registry import resolve
-from python_recon.schedule import Budget
+from python_recon.resources.schedule import Budget
 from tests.numerics import (
     as_numpy,
     budget_of_steps,

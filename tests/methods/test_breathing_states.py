@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from python_recon.acquisition.spokes import frame_times
 from python_recon.coil_maps import estimate
 from python_recon.config import CoilConfig
 from python_recon.fields.breathing import BreathingBasis
-from python_recon.fields.samples import frame_times
 from tests.numerics import as_numpy, relative_error, run_method, scan_heart
 
 MATRIX = (40, 40)

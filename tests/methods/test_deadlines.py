@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from python_recon.config import preset_names
-from python_recon.ladder import climb_down
-from python_recon.schedule import Budget
+from python_recon.resources.schedule import Budget
+from python_recon.stream.ladder import climb_down
 from tests.numerics import scan_heart
 
 SLOW = {"nik_paper", "pisco_paper", "pisco_dist_paper", "iconik_paper", "st_inr_paper"}
@@ -69,7 +69,7 @@ def test_optimisers_are_loaded_before_the_clock_runs():
     """A method is resolved before the data come; what its first optimiser imports takes seconds."""
     program = (
         "import sys, torch\n"
-        "from python_recon.fields.descent import adam\n"
+        "from python_recon.fitting.descent import adam\n"
         "from python_recon.methods.registry import resolve\n"
         "resolve('st_inr', {})\n"
         "known = set(sys.modules)\n"

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from python_recon.fields.checkpoint import load
 from python_recon.fields.hash_grid import HashGrid
 from python_recon.fields.siren import Siren
+from python_recon.fitting.checkpoint import load
 from tests.numerics import run_method
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from python_recon.methods.sense_problem import SenseProblem, time_average
 from python_recon.operators.differences import neighbour_differences
 from python_recon.operators.sense import data_weights
+from python_recon.operators.sense_problem import SenseProblem, time_average
 from tests.numerics import as_numpy, complex_noise, dft, dft_matrix, run_method, scan_heart
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from python_recon.acquisition.density import ramp_density
+from python_recon.acquisition.radial.density import ramp_density
 from python_recon.data import CoilMaps, KSpace
 from python_recon.errors import ShapeError
 from tests.numerics import (

@@ -12,14 +12,14 @@ from python_recon.coil_maps import estimate
 from python_recon.config import CoilConfig
 from python_recon.data import CoilMaps
 from python_recon.errors import BackendError
-from python_recon.fields.checkpoint import load
 from python_recon.fields.corrected import CorrectedField
 from python_recon.fields.field import KSpaceField
 from python_recon.fields.fitted import FittedField
-from python_recon.fields.samples import Samples
+from python_recon.fitting.checkpoint import load
+from python_recon.judging.samples import Samples
 from python_recon.losses import Iconik, neighbourhood
 from python_recon.methods.iconik import IconikOptions, calibrate, refine
-from python_recon.schedule import Budget
+from python_recon.resources.schedule import Budget
 from tests.numerics import as_numpy, relative_error, run_method, scan_heart
 
 N_COILS = 3

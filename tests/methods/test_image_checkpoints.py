@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from python_recon.errors import DataError
-from python_recon.fields.checkpoint import load
-from python_recon.ladder import climb_down
+from python_recon.fitting.checkpoint import load
 from python_recon.methods.registry import resolve
-from python_recon.schedule import Budget
+from python_recon.resources.schedule import Budget
+from python_recon.stream.ladder import climb_down
 from tests.numerics import relative_error, run_method
 
 OPTIONS = {

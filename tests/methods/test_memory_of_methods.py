@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from python_recon.memory import Size
 from python_recon.methods.registry import resolve
-from python_recon.schedule import Budget
-from python_recon.usage import measure
+from python_recon.resources.memory import Size
+from python_recon.resources.schedule import Budget
+from python_recon.resources.usage import measure
 from tests.numerics import scan_heart
-from tests.test_memory import slice_of
+from tests.resources.test_memory import slice_of
 
 SMALL, LARGE = Size(8, 4, 8, 96, (48, 48)), Size(16, 6, 13, 192, (96, 96))
 ONE_STEP = {

@@ -10,10 +10,10 @@ import torch
 
 from python_recon.data import Counters
 from python_recon.errors import ConfigError, DataError
-from python_recon.fields.checkpoint import load
-from python_recon.ladder import climb_down
+from python_recon.fitting.checkpoint import load
 from python_recon.methods.registry import resolve
-from python_recon.schedule import Budget
+from python_recon.resources.schedule import Budget
+from python_recon.stream.ladder import climb_down
 from tests.numerics import run_method
 
 OURS = ["nik", "pisco", "pisco_dist"]

@@ -11,10 +11,10 @@ import torch
 
 from python_recon.data import CoilMaps
 from python_recon.errors import BackendError, ConfigError
-from python_recon.ladder import climb_down
 from python_recon.methods import neural_kspace
 from python_recon.methods.registry import resolve
-from python_recon.schedule import Budget
+from python_recon.resources.schedule import Budget
+from python_recon.stream.ladder import climb_down
 from tests.methods.test_all import with_padding
 from tests.numerics import as_numpy, relative_error, run_method, scan_heart
 

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 import torch
 
+from python_recon.acquisition.spokes import frame_times
 from python_recon.coil_maps import estimate
 from python_recon.config import CoilConfig
 from python_recon.errors import BackendError
 from python_recon.fields.fitted import FittedField
 from python_recon.fields.image_field import Correction
-from python_recon.fields.samples import frame_times
 from python_recon.methods import field_problem, st_inr
 from python_recon.methods.field_problem import low_rank_start
 from python_recon.methods.registry import resolve
 from python_recon.methods.st_inr import StInrOptions, distil
 from python_recon.methods.subspace_inr import ImageProblem, new_field
-from python_recon.schedule import Budget
+from python_recon.resources.schedule import Budget
 from tests.numerics import as_numpy, complex_noise, relative_error, run_method, scan_heart
 
 SMALL = {"levels": 4, "width": 24, "distillation_steps": 30, "steps": 20}

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from python_recon.acquisition.density import ramp_density
+from python_recon.acquisition.radial.density import ramp_density
 from python_recon.methods.subspace import SubspaceOptions, _at_low_resolution, temporal_basis
-from python_recon.schedule import Budget
+from python_recon.resources.schedule import Budget
 from tests.numerics import (
     as_numpy,
     budget_of_steps,

@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 import torch
 
+from python_recon.acquisition.spokes import frame_times
 from python_recon.data import CoilMaps
 from python_recon.errors import BackendError, ConfigError, DataError
 from python_recon.fields.fitted import FittedField
 from python_recon.fields.low_rank import LowRankStart
-from python_recon.fields.samples import Samples, frame_times
-from python_recon.ladder import climb_down
+from python_recon.judging.samples import Samples
 from python_recon.methods.registry import resolve
 from python_recon.methods.subspace_inr import ImageProblem, SubspaceInrOptions, data_term, new_field
 from python_recon.operators.sense import data_weights
-from python_recon.schedule import Budget
+from python_recon.resources.schedule import Budget
+from python_recon.stream.ladder import climb_down
 from tests.numerics import as_numpy, complex_noise, relative_error, run_method
 
 SMALL = {"levels": 4, "width": 24, "steps": 60}

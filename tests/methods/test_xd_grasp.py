@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from python_recon.acquisition.gating import cardiac_phase, respiratory_position
-from python_recon.acquisition.physiology import Physiology
+from python_recon.acquisition.gating.spoke_phases import cardiac_phase, respiratory_position
 from python_recon.methods import xd_grasp
+from python_recon.physiology import Physiology
 from tests.numerics import as_numpy, relative_error, run_method, scan_heart
 
 BREATH_HOLD = {"breathing_amplitude_mm": 0.0, "contrast": 0.0}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from python_recon.acquisition.density import ramp_density
+from python_recon.acquisition.radial.density import ramp_density
 from python_recon.data import CoilMaps, KSpace
 from python_recon.errors import ShapeError
 from python_recon.operators.sense import Sense, combine, data_weights, density_of

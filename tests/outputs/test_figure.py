@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from python_recon.comparison import Comparison, Row, Sampling
+from python_recon.evaluation.comparison import Comparison, Row, Sampling
 from python_recon.outputs.figure import write_figure
-from python_recon.usage import Usage
+from python_recon.resources.usage import Usage
 
 INFERNO_WHITE = (252, 255, 164)
 

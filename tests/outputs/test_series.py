@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from python_recon.data import Counters, Geometry
+from python_recon.evaluation.liveliest import liveliest_point
 from python_recon.outputs.series import (
     by_kind,
     evenly_taken,
     file_stems,
     frame_interval_s,
     join_series,
-    liveliest_point,
     title,
 )
 

@@ -21,13 +21,13 @@ from gadgets.capture.recorder import (
     settings_from_environment,
 )
 from gadgets.capture.scan import configuration_text
-from gadgets.config_xml import parse_config
-from gadgets.header import parse_header
-from gadgets.messages import AcquisitionBucket, Text
-from gadgets.mrd_file import ScanFile
-from gadgets.prefetch import Prefetch
-from gadgets.properties import properties_of
-from gadgets.wire import Wire
+from gadgets.files.mrd_file import ScanFile
+from gadgets.replay.config_xml import parse_config
+from gadgets.replay.properties import properties_of
+from gadgets.wire.header import parse_header
+from gadgets.wire.messages import AcquisitionBucket, Text
+from gadgets.wire.prefetch import Prefetch
+from gadgets.wire.wire import Wire
 from python_recon.config import load_config, preset_names
 
 NAMES = ("Doe^Jane", "PID-4711", "1980-05-17", "Dr^Who", "Mercy", "SN-9", "Clinic-7", "Secret")

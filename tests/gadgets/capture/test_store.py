@@ -13,7 +13,7 @@ import pytest
 
 from gadgets.capture.recorder import FOLDER_VARIABLE, CaptureOutcome, CaptureSettings, Recorder
 from gadgets.capture.store import CaptureFile, Store
-from gadgets.header import parse_header
+from gadgets.wire.header import parse_header
 
 LIMITED = """
 import resource

@@ -17,20 +17,20 @@ from typer.testing import CliRunner
 from gadgets.cli import app
 from gadgets.cli.picture import Picture
 from gadgets.cli.rendering import frame_times, image_size, rendered
-from gadgets.series import read_series
+from gadgets.files.slices import read_slice
 from gadgets.simulation.scan import SimulateOptions, simulate
-from gadgets.slices import read_slice
-from gadgets.waveforms import TICK_S
-from python_recon.chain import reconstruct_slice
+from gadgets.translate.series import read_series
+from gadgets.translate.waveforms import TICK_S
 from python_recon.config import load_config
 from python_recon.data import Counters, Geometry
 from python_recon.fields.breathing import BreathingBasis
 from python_recon.fields.building import FieldOptions, build_field
-from python_recon.fields.checkpoint import Checkpoint, Origin, load, save
 from python_recon.fields.fitted import FittedField
 from python_recon.fields.low_rank import LowRankStart
 from python_recon.fields.time_axis import SplineBasis, TimeAxis
+from python_recon.fitting.checkpoint import Checkpoint, Origin, load, save
 from python_recon.outputs.placement import Placement
+from python_recon.stream.chain import reconstruct_slice
 
 WIDE, NATIVE = (50, 60), (40, 48)
 """Matrix (y, x) of the field, whose field of view is wider than that of the images."""

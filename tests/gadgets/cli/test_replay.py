@@ -20,9 +20,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from gadgets.cli import app
-from gadgets.messages import MessageId
-from gadgets.mrd_file import ScanFile
-from gadgets.wire import Wire
+from gadgets.files.mrd_file import ScanFile
+from gadgets.wire.messages import MessageId
+from gadgets.wire.wire import Wire
 
 N_ITEMS = 45
 COMMAND = Path(sys.executable).with_name("gadgetron-pisco")

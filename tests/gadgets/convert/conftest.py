@@ -9,11 +9,11 @@ import pytest
 from typer.testing import CliRunner
 
 from gadgets.cli import app
-from gadgets.slices import read_slice
-from python_recon.chain import prepare_slice
+from gadgets.files.slices import read_slice
 from python_recon.config import load_config
 from python_recon.methods import gridding
-from python_recon.schedule import Budget
+from python_recon.resources.schedule import Budget
+from python_recon.stream.chain import prepare_slice
 
 MATRIX, FIELD_OF_VIEW_MM = 32, 160.0
 BLOB = (7.0, -4.0)

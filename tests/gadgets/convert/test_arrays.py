@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from gadgets.mrd_file import ScanFile
-from gadgets.slices import read_slice
+from gadgets.files.mrd_file import ScanFile
+from gadgets.files.slices import read_slice
 from python_recon.config import load_config
 from tests.readme import command
 from tests.real_data import HEART, write_real_heart

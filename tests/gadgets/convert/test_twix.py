@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from gadgets.convert.twix import directions
-from gadgets.mrd_file import ScanFile
+from gadgets.files.mrd_file import ScanFile
 from tests.readme import command
 
 pytest.importorskip("twixtools", reason="twixtools is an extra")

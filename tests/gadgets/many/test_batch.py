@@ -9,13 +9,13 @@ from pathlib import Path
 import h5py
 import pytest
 
-from gadgets.cli.replay_job import Job
-from gadgets.cli.views import Views
+from gadgets.files.mrd_file import CONFIG
 from gadgets.many.batch import Batch
 from gadgets.many.plan import Entry, find_scans
 from gadgets.many.task import Result, from_json, perform, to_json
-from gadgets.mrd_file import CONFIG
-from gadgets.pump import Timeouts
+from gadgets.replay.job import Job
+from gadgets.replay.views import Views
+from gadgets.wire.pump import Timeouts
 from python_recon.errors import ConfigError
 
 

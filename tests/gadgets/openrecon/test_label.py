@@ -11,7 +11,7 @@ import pytest
 
 from gadgets.openrecon.label import LABEL_NAME, dockerfile, label, parameter_id, settings_of
 from gadgets.serve.settings import config_of
-from gadgets.wire import Session
+from gadgets.wire.wire import Session
 from python_recon.config import flat_keys, load_config
 from python_recon.methods.registry import validate
 

@@ -8,7 +8,7 @@ import torch
 from python_recon.config import Section
 from python_recon.methods import gridding
 from python_recon.methods.registry import Method, Reconstruction
-from python_recon.schedule import Steps
+from python_recon.resources.schedule import Steps
 
 
 def raising(kspace, maps, options, budget):

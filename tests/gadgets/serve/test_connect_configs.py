@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 from defusedxml.ElementTree import parse
 
-from gadgets.client import Server, open_server
-from gadgets.config_xml import parse_config
-from gadgets.header import parse_header
-from gadgets.host import open_chain
-from gadgets.mrd_file import ScanFile
-from gadgets.properties import properties_of
-from gadgets.pump import Timeouts
-from gadgets.replay import replay
+from gadgets.files.mrd_file import ScanFile
+from gadgets.replay.client import Server, open_server
+from gadgets.replay.config_xml import parse_config
+from gadgets.replay.host import open_chain
+from gadgets.replay.properties import properties_of
+from gadgets.replay.replay import replay
 from gadgets.serve.settings import config_of
-from gadgets.wire import Session
+from gadgets.wire.header import parse_header
+from gadgets.wire.pump import Timeouts
+from gadgets.wire.wire import Session
 from python_recon.config import load_config
 from python_recon.errors import ConfigError
 from python_recon.methods.registry import validate

@@ -17,7 +17,7 @@ from gadgets.serve.logs import JsonFormatter, LogSettings, WorkFilter, handler_f
 from gadgets.serve.metrics import Metrics
 from gadgets.serve.progress import Phase, Progress
 from python_recon.errors import ConfigError
-from python_recon.scan_context import working_on
+from python_recon.resources.scan_context import working_on
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from gadgets.config_xml import config_folders
-from gadgets.header import parse_header
+from gadgets.replay.config_xml import config_folders
 from gadgets.serve.settings import config_of
-from gadgets.wire import Session
+from gadgets.wire.header import parse_header
+from gadgets.wire.wire import Session
 from python_recon.errors import ConfigError
 
 ROOT = Path(__file__).parents[3]

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gadgets.messages import Text
+from gadgets.wire.messages import Text
 from tests.serving import soak, wait_until
 
 FIT = """<configuration><property name="method" value="{}"/><property name="preview_deadline_s" value="600"/>

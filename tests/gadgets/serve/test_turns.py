@@ -9,7 +9,7 @@ import pytest
 
 from gadgets.serve.turns import Turns
 from python_recon.errors import DeadlineError, StreamError
-from python_recon.schedule import Budget
+from python_recon.resources.schedule import Budget
 
 
 class Daemon:

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from gadgets.simulation.scan import SimulateOptions, simulate
-from python_recon.metrics import match_scale, nrmse
+from python_recon.evaluation.metrics import match_scale, nrmse
 from python_recon.operators.nufft import Nufft
 
 SMALL = SimulateOptions(matrix=32, coils=3, frames=3, spokes_per_frame=5)

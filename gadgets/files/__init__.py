@@ -1,0 +1,1 @@
+"""ISMRMRD files read and written: scans, slices, images, tables, and what `info` tells of them."""

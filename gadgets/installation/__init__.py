@@ -1,0 +1,1 @@
+"""Is everything here and does it work: `doctor` and the self-test."""

@@ -1,0 +1,94 @@
+"""Which configuration a replay runs, and with which settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from gadgets.replay.client import Server
+from gadgets.replay.config_xml import (
+    ExternalNode,
+    StreamConfig,
+    find_config,
+    find_installed,
+    override,
+    override_text,
+    parse_config,
+    read_text,
+)
+from gadgets.replay.properties import properties_of
+from gadgets.wire.wire import Session
+from python_recon.config import load_config
+from python_recon.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The configuration as the user named it."""
+
+    name: str | None = None
+    """A file, an installed name, or the name of a server's own."""
+    local: Path | None = None
+    """A file."""
+    session: Session | None = None
+    """What a stream said in front of its items; its configuration serves where no other is named."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Properties of all nodes, overridden."""
+
+    def __post_init__(self) -> None:
+        if self.name and self.local:
+            raise ConfigError("give one configuration: -c or -C, not both")
+
+
+def embedded_config(choice: Choice) -> StreamConfig:
+    """The configuration that the embedded host runs, checked as far as it is ours.
+
+    Raises
+    ------
+    ConfigError
+        When there is none, it cannot run here, or a setting is wrong.
+    """
+    config = parse_config(*_text(choice))
+    config = replace(config, nodes=tuple(override(node, choice.settings) for node in config.nodes))
+    for node in config.nodes:
+        effective_settings(node)
+    return config
+
+
+def server_at(address: str, port: int, choice: Choice) -> Server:
+    """The server and the configuration that it is to run; raises ConfigError where there is none."""
+    if choice.local is None and (name := choice.name or (choice.session and choice.session.config_file)):
+        if choice.settings:
+            raise ConfigError(f"{name} is the server's own: --set cannot change it; send a file with -C")
+        return Server(address, port, config_name=name)
+    return Server(address, port, config_text=override_text(*_text(choice), choice.settings))
+
+
+def effective_settings(node: ExternalNode) -> dict[str, Any]:
+    """The whole configuration of one of our gadgets; the properties alone of any other.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown setting (with the nearest known one) or a value out of range.
+    """
+    settings = properties_of(node.configuration.encode())
+    if node.module.partition(".")[0] != __package__:
+        return settings
+    return load_config(settings).model_dump()
+
+
+def _text(choice: Choice) -> tuple[str, str]:
+    """Text and name of the configuration."""
+    if chosen := choice.local or choice.name:
+        path = find_config(str(chosen))
+        return read_text(path), path.name
+    session = choice.session
+    if session and session.config_text:
+        return session.config_text.rstrip(b"\0").decode(errors="replace"), "the stream's configuration"
+    if session and session.config_file:
+        path = find_installed(session.config_file)
+        return read_text(path), path.name
+    raise ConfigError("give a configuration: -c NAME or -C FILE")

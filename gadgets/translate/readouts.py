@@ -1,0 +1,266 @@
+"""From ISMRMRD header and items to a Scan and its Readouts."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import ismrmrd
+import numpy as np
+from ismrmrd import constants
+
+from gadgets.translate.flags import NOISE, NOT_IMAGING, mask
+from gadgets.translate.waveforms import TICK_S, waveform_from
+from gadgets.wire.backlog import Backlog
+from gadgets.wire.buffers import unpacked
+from python_recon.acquisition.gating.physiology_record import PhysiologyRecord
+from python_recon.data import Counters, Geometry, Readout, Scan, Vector
+from python_recon.errors import DataError
+
+_RADIAL_KINDS = ("radial", "goldenangle")
+_log = logging.getLogger(__name__)
+
+_REVERSE = mask(constants.ACQ_IS_REVERSE)
+_CALIBRATION = mask(constants.ACQ_IS_PARALLEL_CALIBRATION)
+_CALIBRATION_AND_IMAGING = mask(constants.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING)
+
+
+def scan_from(header: ismrmrd.xsd.ismrmrdHeader, encoding_space: int = 0) -> Scan:
+    """What the header says of one encoding space.
+
+    Raises
+    ------
+    DataError
+        Where there is no such encoding space, or no image matrix in it.
+    """
+    if not 0 <= encoding_space < len(header.encoding):
+        raise DataError(
+            f"the header describes {len(header.encoding)} encoding spaces, the readouts refer to number "
+            f"{encoding_space}; the header must hold an <encoding> for each"
+        )
+    encoding = header.encoding[encoding_space]
+    system, measurement = header.acquisitionSystemInformation, header.measurementInformation
+    return Scan(
+        matrix=_matrix(encoding.reconSpace),
+        encoded_matrix=_matrix(encoding.encodedSpace),
+        field_of_view_mm=_field_of_view(encoding.reconSpace),
+        encoded_field_of_view_mm=_field_of_view(encoding.encodedSpace),
+        trajectory_kind=str(getattr(encoding.trajectory, "value", encoding.trajectory)),
+        trajectory_parameters=_numbers(encoding.trajectoryDescription),
+        limits=_limits(encoding.encodingLimits),
+        n_coils=getattr(system, "receiverChannels", None),
+        noise_bandwidth_ratio=getattr(system, "relativeReceiverNoiseBandwidth", None) or 1.0,
+        measurement_id=getattr(measurement, "measurementID", None) or "",
+        protocol=getattr(measurement, "protocolName", None) or "",
+        user_parameters=_numbers(header.userParameters) | _texts(header.userParameters),
+    )
+
+
+def _matrix(space: Any) -> tuple[int, int]:
+    size = (space.matrixSize.y, space.matrixSize.x)
+    if not all(isinstance(length, int) and length > 1 for length in size):
+        raise DataError(f"the header gives a matrix of {size[1]} x {size[0]}; expected at least 2 x 2")
+    return size
+
+
+def _field_of_view(space: Any) -> Vector:
+    extent = space.fieldOfView_mm
+    if not all(isinstance(length, float | int) and 0 < length < 1e4 for length in (extent.x, extent.y)):
+        raise DataError(f"the header gives a field of view of {extent.x} x {extent.y}; expected millimetres")
+    return float(extent.x), float(extent.y), float(extent.z)
+
+
+def _limits(limits: Any) -> dict[str, int]:
+    present = {name: getattr(limits, name) for name in vars(limits)} if limits is not None else {}
+    return {name.replace("encoding", "encode"): limit.maximum for name, limit in present.items() if limit}
+
+
+def _numbers(parameters: Any) -> dict[str, float | str]:
+    if parameters is None:
+        return {}
+    return {
+        item.name: item.value for item in [*parameters.userParameterLong, *parameters.userParameterDouble]
+    }
+
+
+def _texts(parameters: Any) -> dict[str, float | str]:
+    return {} if parameters is None else {item.name: item.value for item in parameters.userParameterString}
+
+
+class ReadoutStream:
+    """The readouts of the radial encoding space among a stream's items, and what the header says of it.
+
+    The items are acquisitions, recon data or buckets; others are passed by. Left out are readouts that do
+    not image (their flags say so), are empty, or belong to another encoding space; noise readouts are
+    kept. ``skipped`` counts them, by reason, and is logged at the end. Waveforms that come between the
+    readouts are gathered in ``physiology``, and as they came in ``waveforms``. ``kept`` tells how much of the
+    stream is in memory.
+
+    Raises
+    ------
+    DataError
+        Where the header does not describe the encoding space; at the end, where no readout imaged.
+    """
+
+    def __init__(
+        self, items: Iterable[Any], header: ismrmrd.xsd.ismrmrdHeader, backlog: Backlog | None = None
+    ) -> None:
+        self._backlog = backlog or Backlog()
+        self.kept = self._backlog.kept
+        self.skipped: Counter[str] = Counter()
+        self.measurement_uid = 0
+        self.n_readouts = 0
+        self.physiology = PhysiologyRecord()
+        self.waveforms: deque[ismrmrd.Waveform] = deque()
+        self._n_noise = self._n_waveforms = 0
+        self._acquisitions = self._without_waveforms(unpacked(items, self.skipped))
+        self._encoding_space, waiting = self._find_encoding_space(header)
+        self._acquisitions = itertools.chain(waiting, self._acquisitions)
+        self.scan = scan_from(header, self._encoding_space)
+
+    def __iter__(self) -> Iterator[Readout]:
+        for acquisition in self._acquisitions:
+            reason = self._why_not(acquisition)
+            if reason:
+                self.skipped[reason] += 1
+                continue
+            self.measurement_uid = self.measurement_uid or acquisition.measurement_uid
+            self.n_readouts += 1
+            self._n_noise += bool(acquisition.flags & NOISE)
+            readout = readout_from(acquisition, self.scan)
+            yield replace(readout, arrived_s=self._backlog.taken_arrived_s)
+        self._conclude()
+
+    def _without_waveforms(
+        self, items: Iterable[ismrmrd.Acquisition | ismrmrd.Waveform]
+    ) -> Iterator[ismrmrd.Acquisition]:
+        for item in items:
+            if isinstance(item, ismrmrd.Acquisition):
+                yield item
+                continue
+            self.waveforms.append(item)
+            waveform = waveform_from(item)
+            if waveform is None:
+                self.skipped[f"waveform of unknown id {item.waveform_id} or without samples"] += 1
+                continue
+            self._n_waveforms += 1
+            self.physiology.add(waveform)
+
+    def _conclude(self) -> None:
+        left_out = ", ".join(f"{count} {reason}" for reason, count in self.skipped.most_common()) or "nothing"
+        if self.n_readouts == self._n_noise:
+            raise DataError(
+                f"the stream holds no imaging readouts: {self._n_noise} are noise, left out were: {left_out}"
+            )
+        _log.info(
+            "%d readouts, %d of them noise; %d waveforms; left out: %s",
+            self.n_readouts,
+            self._n_noise,
+            self._n_waveforms,
+            left_out,
+        )
+
+    def _find_encoding_space(
+        self, header: ismrmrd.xsd.ismrmrdHeader
+    ) -> tuple[int, list[ismrmrd.Acquisition]]:
+        """The radial space; among several, or none so called, the one that images first."""
+        kinds = [str(getattr(encoding.trajectory, "value", "")) for encoding in header.encoding]
+        radial = [index for index, kind in enumerate(kinds) if kind in _RADIAL_KINDS]
+        if len(kinds) < 2 or len(radial) == 1:
+            return (radial or [0])[0], []
+        waiting = []
+        for acquisition in self._acquisitions:
+            waiting.append(acquisition)
+            space = acquisition.encoding_space_ref
+            if (
+                not acquisition.flags & NOISE
+                and not _purpose(acquisition)
+                and space in (radial or range(len(kinds)))
+            ):
+                return space, waiting
+        return (radial or [0])[0], waiting
+
+    def _why_not(self, acquisition: ismrmrd.Acquisition) -> str:
+        if acquisition.number_of_samples <= acquisition.discard_pre + acquisition.discard_post:
+            return "without samples"
+        if acquisition.active_channels == 0:
+            return "without channels"
+        if acquisition.flags & NOISE:
+            return ""
+        space = acquisition.encoding_space_ref
+        return f"encoding space {space}" if space != self._encoding_space else _purpose(acquisition)
+
+
+def readouts_from(items: Iterable[Any], header: ismrmrd.xsd.ismrmrdHeader) -> Iterator[Readout]:
+    """The readouts of the radial encoding space; see :class:`ReadoutStream`."""
+    return iter(ReadoutStream(items, header))
+
+
+def _purpose(acquisition: ismrmrd.Acquisition) -> str:
+    """What a readout was acquired for, where it was not for an image."""
+    flags = acquisition.flags
+    if flags & _CALIBRATION and not flags & _CALIBRATION_AND_IMAGING:
+        return "calibration only"
+    return next((purpose for purpose, bits in NOT_IMAGING.items() if flags & bits), "")
+
+
+def readout_from(acquisition: ismrmrd.Acquisition, scan: Scan) -> Readout:
+    """One acquisition as a Readout, trimmed and in forward order; its ``origin`` is the header."""
+    head = acquisition.getHead()
+    kept = slice(head.discard_pre, head.number_of_samples - head.discard_post)
+    data = np.asarray(acquisition.data, np.complex64)[:, kept]
+    center = min(max(head.center_sample - head.discard_pre, 0), data.shape[1] - 1)
+    trajectory = np.asarray(acquisition.traj, np.float32)[kept] if head.trajectory_dimensions else None
+    is_turned = bool(head.flags & _REVERSE) and trajectory is None
+    if is_turned:
+        data, center = np.ascontiguousarray(data[:, ::-1]), data.shape[1] - 1 - center
+    return Readout(
+        data=data,
+        counters=_counters(head.idx),
+        geometry=_geometry(head, scan),
+        center_sample=center,
+        sample_time_us=head.sample_time_us,
+        time_s=head.acquisition_time_stamp * TICK_S,
+        physiology_s=_vector(stamp * TICK_S for stamp in head.physiology_time_stamp),
+        scan_counter=head.scan_counter,
+        user_float=tuple(head.user_float),
+        channel_mask=tuple(head.channel_mask),
+        is_noise=bool(head.flags & NOISE),
+        is_reversed=is_turned,
+        raw_trajectory=trajectory,
+        origin=head,
+    )
+
+
+def _counters(idx: Any) -> Counters:
+    return Counters(
+        idx.kspace_encode_step_1,
+        idx.kspace_encode_step_2,
+        idx.average,
+        idx.slice,
+        idx.contrast,
+        idx.phase,
+        idx.repetition,
+        idx.set,
+        idx.segment,
+    )
+
+
+def _geometry(head: ismrmrd.AcquisitionHeader, scan: Scan) -> Geometry:
+    return Geometry(
+        position_mm=_vector(head.position),
+        read_dir=_vector(head.read_dir),
+        phase_dir=_vector(head.phase_dir),
+        slice_dir=_vector(head.slice_dir),
+        table_position_mm=_vector(head.patient_table_position),
+        field_of_view_mm=scan.field_of_view_mm,
+    )
+
+
+def _vector(numbers: Iterable[float]) -> Vector:
+    x, y, z = numbers
+    return x, y, z

@@ -1,0 +1,1 @@
+"""Readouts cut into frames: by number, by counters, by beats."""

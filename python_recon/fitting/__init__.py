@@ -1,0 +1,1 @@
+"""How networks are fitted and kept: samples, steps, captured graphs, memory, checkpoints."""

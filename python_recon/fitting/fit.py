@@ -1,0 +1,185 @@
+"""Fitting fields of k-space to samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import nn
+
+from python_recon.fields.field import KSpaceField
+from python_recon.fitting.capture import captured
+from python_recon.fitting.descent import Descent, FitReport, adam, constant, cosine, descend
+from python_recon.fitting.tracking import Track, untracked
+from python_recon.judging.judge import Judge
+from python_recon.judging.samples import Samples
+from python_recon.judging.weight_trials import FixedWeight, WeightTrials
+from python_recon.losses import hdr
+from python_recon.resources.schedule import Budget
+
+Forward = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+Consistency = Callable[[KSpaceField, torch.Generator], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class FitPlan:
+    """How a field is fitted."""
+
+    steps: int
+    batch: int
+    """Samples, of all coils, to a step."""
+    learning_rate: float
+    anneals: bool
+    """Whether the learning rate falls to zero along a cosine by the last step or the deadline."""
+    epsilon: float
+    """Of the HDR loss."""
+    outer_weight: float
+    """f of the HDR loss."""
+    consistency_weight: float
+    """Of PISCO relative to the data term, where it is not chosen on the way."""
+    consistency_from: float
+    """Share of the fit that the data term has for itself."""
+    has_own_steps: bool
+    """Whether PISCO's gradient makes optimiser steps of its own (as published) or is added to the data's."""
+    uses_amsgrad: bool = False
+    is_captured: bool = True
+    """Whether steps of the data term alone run as one graph, on CUDA."""
+
+
+def fit(
+    net: KSpaceField,
+    samples: Samples,
+    plan: FitPlan,
+    budget: Budget,
+    generator: torch.Generator,
+    *,
+    judge: Judge | None = None,
+    offset: torch.Tensor | None = None,
+    consistency: Consistency | None = None,
+    choose_weight: Callable[[], float] | None = None,
+    forward: Forward | None = None,
+    track: Track = untracked,
+) -> FitReport:
+    """Fit a field; its parameters end as the best that the judge saw, or the last ones without a judge.
+
+    Minimises the HDR loss of ``forward + offset`` (see :func:`~python_recon.losses.hdr`) and, from a part of
+    the fit on, PISCO. Ends at the last step, at the deadline, or when held-out spokes are predicted no
+    better any more.
+
+    Parameters
+    ----------
+    net
+        Its trainable parameters are changed.
+    samples
+        What it is fitted to, on its device.
+    offset
+        (point, coil) of the samples, added to the field; None: zero.
+    choose_weight
+        Error of the field as it is, by which the weight of PISCO is chosen (see
+        :mod:`~python_recon.judging.weight_trials`); None: it is that of the plan.
+    forward
+        What predicts the samples, where it is not the field itself.
+    track
+        Is told the figures of every judgement.
+
+    Raises
+    ------
+    BackendError
+        If the fit diverged before there was a finite field.
+    """
+    trained = [p for p in net.parameters() if p.requires_grad]
+    optimiser = adam(trained, plan.learning_rate, samples.k.device, amsgrad=plan.uses_amsgrad)
+    weight: FixedWeight | WeightTrials = FixedWeight(
+        plan.consistency_weight, plan.consistency_from if consistency else 0.0, plan.steps
+    )
+    if consistency and choose_weight:
+        weight = WeightTrials(plan.consistency_from, plan.steps, optimiser, generator, choose_weight)
+    rate = cosine if plan.anneals else constant
+    descent = Descent(
+        "fit", weight.steps, lambda done: rate(weight.on_the_way(done)), settles_from=weight.settles_from
+    )
+    steps = _Steps(net, samples, plan, optimiser, generator, offset, consistency, weight, forward or net)
+    judgement = None if judge is None else partial(judge, net)
+    report = descend(net, optimiser, steps, descent, budget, judgement, track)
+    if (chosen := weight.chosen(report.best_step)) is not None:
+        report.chosen["consistency_weight"] = chosen
+    return report
+
+
+@dataclass
+class _Steps:
+    """The steps of one fit."""
+
+    net: KSpaceField
+    samples: Samples
+    plan: FitPlan
+    optimiser: torch.optim.Optimizer
+    generator: torch.Generator
+    offset: torch.Tensor | None
+    consistency: Consistency | None
+    weight: Callable[[float], float]
+    """Of the consistency, by the share of the fit that is done."""
+    forward: Forward
+
+    def __post_init__(self) -> None:
+        device = self.samples.k.device
+        self.chosen = torch.zeros(self.plan.batch, dtype=torch.int64, device=device)
+        data_step = partial(self._descend, self._data_term)
+        self.data_step = captured(data_step, device) if self.plan.is_captured else data_step
+
+    def __call__(self, _number: int, done: float) -> torch.Tensor:
+        """One optimiser step, or two where PISCO has its own; the data term."""
+        weight = self.weight(done)
+        torch.randint(self.samples.n_points, self.chosen.shape, generator=self.generator, out=self.chosen)
+        if self.consistency is None or weight == 0:
+            return self.data_step()
+        weighed = partial(self._weighed, self.consistency, weight)
+        if self.plan.has_own_steps:
+            data = self.data_step()
+            self._descend(weighed)
+            return data
+        data = self._data_term()
+        self._descend(lambda: data + weighed())
+        return data.detach()
+
+    def _weighed(self, consistency: Consistency, weight: float) -> torch.Tensor:
+        with _mixed_precision(self.samples.k.device):
+            return weight * consistency(self.net, self.generator)
+
+    def _data_term(self) -> torch.Tensor:
+        """Of the chosen samples."""
+        k = self.samples.k[self.chosen]
+        with _mixed_precision(k.device):
+            predicted = self.forward(k, self.samples.t[self.chosen])
+        if self.offset is not None:
+            predicted = predicted + self.offset[self.chosen]
+        return hdr(
+            predicted,
+            self.samples.values[self.chosen],
+            self.plan.epsilon,
+            outer_weight=self.plan.outer_weight,
+            k=k,
+        )
+
+    def _descend(self, loss_of: Callable[[], torch.Tensor]) -> torch.Tensor:
+        self.optimiser.zero_grad(set_to_none=True)
+        loss = loss_of()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        return loss.detach()
+
+
+def _mixed_precision(device: torch.device) -> AbstractContextManager[object]:
+    """bfloat16 products on a GPU; parameters and everything else stay float32."""
+    if device.type != "cuda":
+        return nullcontext()
+    # Without its cache, whose copies of the weights would outlive a step that is replayed as a graph.
+    return torch.autocast("cuda", torch.bfloat16, cache_enabled=False)
+
+
+def parameters_of(module: nn.Module) -> int:
+    """Number of trainable parameters."""
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)

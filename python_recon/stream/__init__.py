@@ -1,0 +1,1 @@
+"""A scan on its way: frames, previews, slices that wait for their fit, the ladder of methods."""
