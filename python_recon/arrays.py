@@ -17,9 +17,12 @@ def is_torch(array: Array) -> bool:
 
 
 def to_numpy(array: Array) -> np.ndarray:
-    """A NumPy array or Torch tensor as a NumPy array, without a copy where it is on the CPU."""
-    values: np.ndarray = array.detach().resolve_conj().cpu().numpy() if is_torch(array) else array
-    return values
+    """A NumPy or CuPy array or a Torch tensor as a NumPy array, without a copy where it is on the CPU."""
+    if is_torch(array):
+        values: np.ndarray = array.detach().resolve_conj().resolve_neg().cpu().numpy()
+        return values
+    is_cupy = "cupy" in sys.modules and isinstance(array, sys.modules["cupy"].ndarray)
+    return array.get() if is_cupy else array  # type: ignore[no-any-return]
 
 
 def like(array: np.ndarray, model: Array) -> Array:

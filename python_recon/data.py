@@ -232,6 +232,12 @@ class CoilMaps:
     comment: str = ""
     """What a reader of the images should know of them."""
 
+    @classmethod
+    def normalised(cls, maps: np.ndarray, source: str) -> CoilMaps:
+        """Maps (coil, y, x) of any scale with a root-sum-of-squares of 1, and 0 where all coils are 0."""
+        size = np.linalg.norm(maps, axis=0)
+        return cls((maps / np.where(size > 0, size, 1)).astype(np.complex64), source)
+
     @property
     def n_coils(self) -> int:
         return int(self.maps.shape[0])

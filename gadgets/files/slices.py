@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,17 +24,38 @@ def read_slice(path: Path, group: str, number: int, config: Config) -> KSpace:
     DataError
         When the file cannot be read or has no such slice.
     """
-    frames: dict[tuple[int, int, int], list[KSpace]] = {}
     found: set[int] = set()
+
+    def is_wanted(frame: KSpace) -> bool:
+        found.add(frame.counters.slice)
+        return frame.counters.slice == number
+
+    slices = read_slices(path, group, config, is_wanted)
+    if not slices:
+        raise DataError(f"{path} has no slice {number}; it has {', '.join(map(str, sorted(found)))}")
+    return slices[0]
+
+
+def read_slices(
+    path: Path, group: str, config: Config, is_wanted: Callable[[KSpace], bool] = lambda _frame: True
+) -> list[KSpace]:
+    """The same of every slice, contrast, set and run, in the order in which they begin.
+
+    Raises
+    ------
+    DataError
+        When the file cannot be read.
+    """
+    frames: dict[tuple[int, int, int, int], list[KSpace]] = {}
     with ScanFile(path, group) as scan_file:
         stream = ReadoutStream(scan_file.items(), scan_file.header)
         for frame in _bin(stream, stream, config):
-            found.add(frame.counters.slice)
-            if frame.counters.slice == number:
-                frames.setdefault((frame.counters.contrast, frame.counters.set, frame.run), []).append(frame)
-    if not frames:
-        raise DataError(f"{path} has no slice {number}; it has {', '.join(map(str, sorted(found)))}")
-    return gate(stack_frames(next(iter(frames.values()))), stream.physiology.so_far(), config.binning)
+            if is_wanted(frame):
+                counters = frame.counters
+                key = (counters.slice, counters.contrast, counters.set, frame.run)
+                frames.setdefault(key, []).append(frame)
+    physiology = stream.physiology.so_far()
+    return [gate(stack_frames(members), physiology, config.binning) for members in frames.values()]
 
 
 def outline_frames(scan_file: ScanFile, config: Config) -> Iterator[KSpace]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from python_recon.arrays import like, to_numpy
 from python_recon.config import CoilConfig
-from python_recon.data import KSpace
+from python_recon.data import CoilMaps, KSpace
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +27,15 @@ def compress(kspace: KSpace, config: CoilConfig) -> KSpace:
     if len(matrix) == kspace.n_coils:
         return kspace
     return apply_compression(kspace, matrix)
+
+
+def compress_with_maps(kspace: KSpace, maps: CoilMaps, config: CoilConfig) -> tuple[KSpace, CoilMaps]:
+    """The same with coil maps (NumPy) that came with the k-space: those of the virtual coils."""
+    matrix = compression_matrix(kspace, config)
+    if len(matrix) == kspace.n_coils:
+        return kspace, maps
+    virtual = CoilMaps.normalised(np.tensordot(matrix, maps.maps, 1), maps.source)
+    return apply_compression(kspace, matrix), virtual
 
 
 def compression_matrix(kspace: KSpace, config: CoilConfig) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from python_recon.acquisition.binning.binning import bin_frames, stack_frames
-from python_recon.acquisition.coil_compression import compress
+from python_recon.acquisition.coil_compression import compress, compress_with_maps
 from python_recon.acquisition.gating.cardiac_frames import gate
 from python_recon.acquisition.gating.physiology_record import PhysiologyRecord
 from python_recon.acquisition.noise import whiten
@@ -157,23 +157,30 @@ def _reconstruct_frames(frames: Iterable[KSpace], config: Config, stream: _Strea
 
 
 def reconstruct_slice(
-    kspace: KSpace, config: Config, method: str, budget: Budget | None = None
+    kspace: KSpace,
+    config: Config,
+    method: str,
+    budget: Budget | None = None,
+    maps: CoilMaps | None = None,
 ) -> ImageSeries:
     """The series of one slice by a method or, where that fails, by the next rung of the ladder.
 
     Parameters
     ----------
     kspace
-        All frames, whitened and located, in NumPy arrays.
+        All frames, whitened and located, in NumPy arrays. A density that it has is kept.
     config
         Its options are those of its own method; another method runs with its preset's.
     method
         Name of the method.
     budget
         Time and progress; by default what the configuration allows.
+    maps
+        Of the coils and the matrix of the k-space, in NumPy arrays; the field of view is then not widened.
+        None: they are estimated.
     """
     budget = budget or Budget(config.max_recon_seconds, memory=MemoryLimits.of(config))
-    parts = [part.series for part in _fit(kspace, config, method, budget)]
+    parts = [part.series for part in _fit(kspace, config, method, budget, maps)]
     return replace(
         parts[-1],
         images=np.concatenate([part.images for part in parts]),
@@ -184,12 +191,14 @@ def reconstruct_slice(
     )
 
 
-def _fit(kspace: KSpace, config: Config, method: str, budget: Budget) -> Iterator[Fit]:
+def _fit(
+    kspace: KSpace, config: Config, method: str, budget: Budget, maps: CoilMaps | None = None
+) -> Iterator[Fit]:
     """The frames of a slice, as a method or the rungs below it make them."""
     from python_recon.stream.ladder import climb_down_in_parts
 
     started, matrix, first = time.monotonic(), kspace.matrix, 0
-    kspace, maps, details, comment = _prepare(kspace, config, budget.memory)
+    kspace, maps, details, comment = _prepare(kspace, config, budget.memory, maps)
     options = config.options if method == config.method else {}
     with timed("method"):
         for outcome in climb_down_in_parts(kspace, maps, method, options, budget):
@@ -213,7 +222,7 @@ def prepare_slice(kspace: KSpace, config: Config) -> tuple[KSpace, CoilMaps]:
     Delays are corrected, the field of view is made as wide as the object (``narrow`` cuts the images),
     coils are compressed, density and maps computed.
     """
-    kspace = _prepare_kspace(kspace, config)
+    kspace, _ = _prepare_kspace(kspace, config)
     return kspace, estimate(kspace, config.coils)
 
 
@@ -224,7 +233,7 @@ def _narrow_maps(maps: CoilMaps, matrix: tuple[int, int]) -> np.ndarray:
 
 
 def _prepare(
-    kspace: KSpace, config: Config, limits: MemoryLimits
+    kspace: KSpace, config: Config, limits: MemoryLimits, maps: CoilMaps | None
 ) -> tuple[KSpace, CoilMaps, dict[str, Any], str]:
     """A slice ready for a method, what is worth keeping of that, and what a reader should know of it.
 
@@ -240,23 +249,27 @@ def _prepare(
             "raise max_host_gb or measure fewer slices or frames"
         )
     try:
-        return *_prepare_timed(kspace, config), ""
+        return *_prepare_timed(kspace, config, maps), ""
     except (MemoryError, RuntimeError) as error:
         if config.device == "cpu" or not is_out_of_memory(error):
             raise
         _log.warning("the slice is prepared on the CPU: %s", str(error))
     give_memory_back()
     on_cpu = config.model_copy(update={"device": "cpu"})
-    return *_prepare_timed(kspace, on_cpu), "the GPU has too little memory for the slice: done on the CPU"
+    return *_prepare_timed(
+        kspace, on_cpu, maps
+    ), "the GPU has too little memory for the slice: done on the CPU"
 
 
-def _prepare_timed(kspace: KSpace, config: Config) -> tuple[KSpace, CoilMaps, dict[str, Any]]:
+def _prepare_timed(
+    kspace: KSpace, config: Config, maps: CoilMaps | None
+) -> tuple[KSpace, CoilMaps, dict[str, Any]]:
     started, matrix = time.monotonic(), kspace.matrix
     with timed("preparation"):
-        kspace = _prepare_kspace(kspace, config)
+        kspace, maps = _prepare_kspace(kspace, config, maps)
     prepared = time.monotonic()
     with timed("coil maps"):
-        maps = estimate(kspace, config.coils)
+        maps = maps or estimate(kspace, config.coils)
     details = {
         "seconds_preparation": prepared - started,
         "seconds_coil_maps": time.monotonic() - prepared,
@@ -266,10 +279,21 @@ def _prepare_timed(kspace: KSpace, config: Config) -> tuple[KSpace, CoilMaps, di
     return kspace, maps, details
 
 
-def _prepare_kspace(kspace: KSpace, config: Config) -> KSpace:
+def _prepare_kspace(
+    kspace: KSpace, config: Config, maps: CoilMaps | None = None
+) -> tuple[KSpace, CoilMaps | None]:
+    """k-space, and maps that were given, of the virtual coils and on the device."""
     from python_recon.resources.device import set_up
 
     device = set_up(config)
-    kspace = widen(kspace, config.field_of_view_scale or field_of_view_scale(kspace))
-    kspace = compress(correct(kspace, config.trajectory.correct_delay), config.coils)
-    return fill_density(kspace, config.density).to_torch(device)
+    if maps is None:
+        kspace = widen(kspace, config.field_of_view_scale or field_of_view_scale(kspace))
+    kspace = correct(kspace, config.trajectory.correct_delay)
+    if maps is None:
+        kspace = compress(kspace, config.coils)
+    else:
+        kspace, maps = compress_with_maps(kspace, maps, config.coils)
+        maps = maps.to_torch(device)
+    if kspace.density is None:
+        kspace = fill_density(kspace, config.density)
+    return kspace.to_torch(device), maps

@@ -5,9 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from python_recon.acquisition.coil_compression import apply_compression, compress, compression_matrix
+from python_recon.acquisition.coil_compression import (
+    apply_compression,
+    compress,
+    compress_with_maps,
+    compression_matrix,
+)
 from python_recon.config import CoilConfig
-from python_recon.data import KSpace
+from python_recon.data import CoilMaps, KSpace
 
 
 @pytest.fixture
@@ -49,6 +54,21 @@ def test_number_has_a_maximum(kspace):
 def test_white_noise_stays_white(kspace):
     matrix = compression_matrix(kspace, CoilConfig(virtual=5))
     np.testing.assert_allclose(matrix @ matrix.conj().T, np.eye(5), atol=1e-5)
+
+
+def test_maps_that_came_along_are_of_the_same_coils(kspace):
+    """What was one image seen by all coils is still that image seen by the virtual ones."""
+    rng = np.random.default_rng(3)
+    maps = CoilMaps.normalised(rng.normal(size=(10, 4, 4)) + 1j * rng.normal(size=(10, 4, 4)), "test")
+    virtual, compressed = compress_with_maps(kspace, maps, CoilConfig(virtual=4))
+    matrix = compression_matrix(kspace, CoilConfig(virtual=4))
+    expected = np.tensordot(matrix, maps.maps, 1)
+    np.testing.assert_allclose(np.linalg.norm(compressed.maps, axis=0), 1, rtol=1e-5)
+    np.testing.assert_allclose(
+        compressed.maps * np.linalg.norm(expected, axis=0), expected, rtol=1e-4, atol=1e-6
+    )
+    np.testing.assert_array_equal(virtual.data, apply_compression(kspace, matrix).data)
+    assert compress_with_maps(kspace, maps, CoilConfig(virtual=10)) == (kspace, maps)
 
 
 @pytest.mark.parametrize("virtual", [10, 64])

@@ -82,7 +82,11 @@ def widen(kspace: KSpace, scale: float) -> KSpace:
     if matrix != kspace.matrix:
         _log.info("reconstructing on %d x %d, to hold what lies outside the field of view", *matrix)
     narrow = kspace.image_matrix or kspace.matrix
-    return replace(kspace, trajectory=kspace.trajectory * stretch, matrix=matrix, image_matrix=narrow)
+    # Areas of k-space grow with the squares of its units.
+    density = None if kspace.density is None else kspace.density * stretch.prod()
+    return replace(
+        kspace, trajectory=kspace.trajectory * stretch, density=density, matrix=matrix, image_matrix=narrow
+    )
 
 
 def narrow(images: np.ndarray, matrix: tuple[int, ...]) -> np.ndarray:
