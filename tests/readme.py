@@ -1,4 +1,4 @@
-"""What the README tells its readers to type, word for word."""
+"""What the pages tell their readers to type, word for word."""
 
 from __future__ import annotations
 
@@ -12,16 +12,25 @@ from pathlib import Path
 from types import MappingProxyType
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
+PAGES = (
+    "README.md",
+    "gadgets/README.md",
+    "configs_xml/README.md",
+    "python_recon/README.md",
+    "docker/README.md",
+    "docker/openrecon/README.md",
+)
+TEXTS = {page: (ROOT / page).read_text() for page in PAGES}
+ALL = "\n".join(TEXTS.values())
 BIN = Path(sys.executable).parent
 
 
-def blocks(language: str, text: str = README) -> list[str]:
+def blocks(language: str, text: str = ALL) -> list[str]:
     """The contents of the blocks in a language."""
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
-def commands(text: str = README) -> list[str]:
+def commands(text: str = ALL) -> list[str]:
     """The lines behind a prompt, in their order."""
     lines = [line for block in blocks("console", text) for line in block.splitlines()]
     return [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
