@@ -24,7 +24,7 @@ README := README.md
 define packages
 @rm -f $@
 @{ $(BIN)/python -m pip install --disable-pip-version-check $(1) && touch $@; } \
-	| sed -n '/metadata/d; s/^ *Downloading \([^ ]*\)/  fetching \1/p'
+	| sed -un '/metadata/d; s#^ *\(Downloading\|Using cached\|Processing\) \(.*/\)*#  \1 #p; /^Installing/p'
 @test -e $@ || { echo "pip failed, see above"; exit 1; }
 endef
 
@@ -37,7 +37,7 @@ $(BIN)/python:
 
 $(VENV)/.torch: | $(BIN)/python
 	@echo "Installing PyTorch$(if $(TORCH_INDEX), from $(TORCH_INDEX)): 0.2 GB to fetch for CPUs, 3 GB with CUDA"
-	$(BIN)/python -m pip install --disable-pip-version-check --upgrade $(TORCH) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
+	$(BIN)/python -m pip install --disable-pip-version-check $(TORCH) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 	@touch $@
 
 $(VENV)/.installed: pyproject.toml | $(VENV)/.torch

@@ -131,19 +131,19 @@ class Config(Section):
     """Pixels along the longer side of the field of view, as many along the other as keep them square (rounded
     to even); None: the header's matrix."""
     field_of_view_scale: float | None = Field(None, ge=1, le=2)
-    """By how much the field of view is widened while reconstructing, and cut again; None: as far as the
-    object reaches."""
+    """Factor by which the field of view is widened for the reconstruction; the images are cut again. None: as
+    far as the object reaches."""
     max_recon_seconds: float = Field(600.0, gt=0)
-    """Time for the method, from the last readout on."""
+    """Seconds for the method, from the last readout on."""
     max_idle_seconds: float = Field(60.0, gt=0)
-    """Silence of the peer after which the scan is ended."""
+    """Seconds without any data from the sender after which the scan is ended."""
     preview_deadline_s: float = Field(2.0, gt=0)
-    """Age of a frame from which on its preview is left out, where data arrive at the pace of the scan and a
-    method follows; a file that is sent faster keeps all its previews."""
+    """Previews of frames that are older than this are left out, if data arrive at the pace of the scan and a
+    method follows. A file that is sent faster keeps all its previews."""
     max_host_gb: float | None = Field(None, gt=0)
     """Memory for the data of a scan and its reconstruction, GB; None: 90 % of what is free at its start."""
     max_gpu_gb: float | None = Field(None, gt=0)
-    """The same on the GPU."""
+    """The same for the memory of the GPU."""
     noise: NoiseConfig = NoiseConfig()
     trajectory: TrajectoryConfig = TrajectoryConfig()
     binning: BinningConfig = BinningConfig()

@@ -187,7 +187,7 @@ class Recorder:
             return
         self._thread.join(_FINISH_S if self._given_up is None else _UNDO_S)
         if self._thread.is_alive():
-            _log.warning("the disk is slow: the capture is not waited for")
+            _log.warning("the disk is slow: the scan does not wait for its capture")
 
     def _take(self, item: Item) -> None:
         if self._given_up is not None:

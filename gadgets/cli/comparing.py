@@ -45,13 +45,17 @@ def compare(
         list[str] | None,
         typer.Option("--scene-set", help="key=value, an option of `simulate` for all scenes; repeatable."),
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Simulate each scene with so many seeds.")] = 1,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Number of seeds with which each scene is simulated.")
+    ] = 1,
     retrospective_spokes: Annotated[
-        str | None, typer.Option(help="Keep so many spokes of every frame, such as 14,8,4,2.")
+        str | None, typer.Option(help="How many spokes of every frame are kept, such as 14,8,4,2.")
     ] = None,
     normalisation: Annotated[
         Literal["least_squares", "percentile"],
-        typer.Option(help="Of the images before they are scored; percentile is that published with PISCO."),
+        typer.Option(
+            help="How images are scaled before they are scored; percentile as published with PISCO."
+        ),
     ] = "least_squares",
     slice_number: Annotated[int, typer.Option("--slice", min=0, help="Slice to compare on.")] = 0,
     group: Annotated[str, typer.Option("--in-group", "-g", help="Group of the scans.")] = "dataset",

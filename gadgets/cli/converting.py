@@ -33,20 +33,29 @@ def convert(
     ] = None,
     unit: Annotated[
         Unit | None,
-        typer.Option(help="Of the trajectory: -N/2..N/2 (BART), -0.5..0.5 or 1/mm (auto)."),
+        typer.Option(help="Unit of the trajectory: -N/2..N/2 (BART), -0.5..0.5 or 1/mm (auto)."),
     ] = None,
     matrix: Annotated[int | None, typer.Option(min=2, help="Pixels along a side of the image.")] = None,
     field_of_view: Annotated[float | None, typer.Option(help="A side of the image, mm.")] = None,
-    slice_thickness: Annotated[float | None, typer.Option(help="And distance of slices, mm (5).")] = None,
-    repetition_time: Annotated[float | None, typer.Option(help="From readout to readout, ms (2.5).")] = None,
-    angle_increment: Annotated[
-        float | None, typer.Option(help="From spoke to spoke, degrees, without a trajectory (111.246).")
+    slice_thickness: Annotated[
+        float | None, typer.Option(help="Thickness of the slices, and their distance, mm (5).")
     ] = None,
-    angle_offset: Annotated[float | None, typer.Option(help="Of the first spoke, degrees (0).")] = None,
-    center_sample: Annotated[int | None, typer.Option(min=0, help="At the centre of k-space.")] = None,
+    repetition_time: Annotated[
+        float | None, typer.Option(help="Time from readout to readout, ms (2.5).")
+    ] = None,
+    angle_increment: Annotated[
+        float | None,
+        typer.Option(help="Angle from spoke to spoke, degrees, if there is no trajectory (111.246)."),
+    ] = None,
+    angle_offset: Annotated[float | None, typer.Option(help="Angle of the first spoke, degrees (0).")] = None,
+    center_sample: Annotated[int | None, typer.Option(min=0, help="Sample at the centre of k-space.")] = None,
     position: Annotated[_Triple | None, typer.Option(help="Centre of the slices, LPS, mm.")] = None,
-    read_direction: Annotated[_Triple | None, typer.Option(help="Of kx and the image's x, LPS.")] = None,
-    phase_direction: Annotated[_Triple | None, typer.Option(help="Of ky and the image's y, LPS.")] = None,
+    read_direction: Annotated[
+        _Triple | None, typer.Option(help="Direction of kx and the image's x, LPS.")
+    ] = None,
+    phase_direction: Annotated[
+        _Triple | None, typer.Option(help="Direction of ky and the image's y, LPS.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output.")] = False,
 ) -> None:
     """Make an ISMRMRD file of radial raw data in another format.

@@ -68,5 +68,5 @@ def _check_cuda() -> None:
     if found is None or tuple(map(int, found.split(".")))[:2] > _NEWEST_CUDA:
         raise ConfigError(
             f"this PyTorch is built for {f'CUDA {found}' if found else 'the CPU'}, but OpenRecon accepts GPU "
-            "images up to CUDA 11.8 only: install a PyTorch for CUDA 11.8, or leave --gpu away"
+            "images up to CUDA 11.8 only: install a PyTorch for CUDA 11.8, or leave out --gpu"
         )

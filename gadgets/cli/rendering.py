@@ -47,7 +47,9 @@ def render(
     breathing: Annotated[
         float | None,
         typer.Option(
-            min=0, max=1, help="Hold the breath here: 0 is one end of it, 1 the other; by default as it went."
+            min=0,
+            max=1,
+            help="Hold the breath here: 0 is one end of it, 1 the other; by default the breath of the scan.",
         ),
     ] = None,
     start: Annotated[

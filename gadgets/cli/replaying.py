@@ -20,7 +20,7 @@ def replay(
     scans: Annotated[
         list[Path] | None,
         typer.Option(
-            "--file", "-f", help="ISMRMRD file with the scan; repeatable; a folder or a quoted glob is many."
+            "--file", "-f", help="ISMRMRD file with the scan, a folder, or a quoted pattern; repeatable."
         ),
     ] = None,
     config: Annotated[
@@ -45,11 +45,14 @@ def replay(
         int | None, typer.Option("--port", "-p", min=1, max=65535, help="Its port (with -a: 9002).")
     ] = None,
     loops: Annotated[
-        int, typer.Option("--loops", "-l", min=1, help="Times to send; images in GROUP, GROUP_2, ...")
+        int,
+        typer.Option("--loops", "-l", min=1, help="How many times to send; images in GROUP, GROUP_2, ..."),
     ] = 1,
     timeout: Annotated[
         float,
-        typer.Option("--timeout", "-t", min=0.1, help="Seconds without any traffic until it is given up."),
+        typer.Option(
+            "--timeout", "-t", min=0.1, help="Seconds without any traffic after which the replay gives up."
+        ),
     ] = Timeouts.idle_s,
     use_stdin: Annotated[bool, typer.Option("--stdin", help="Read the scan as an MRD stream.")] = False,
     use_stdout: Annotated[bool, typer.Option("--stdout", help="Write the images as an MRD stream.")] = False,
@@ -65,7 +68,7 @@ def replay(
         bool, typer.Option("--overwrite", help="Replace the output where it exists.")
     ] = False,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Of many scans, so many at a time (1).")
+        int | None, typer.Option("--workers", min=1, help="How many of several scans run at a time (1).")
     ] = None,
     scheduler: Annotated[
         str | None,

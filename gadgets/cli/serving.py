@@ -45,13 +45,18 @@ def serve(
         typer.Option("--jobs", "-j", min=1, help="Fits that run at a time (CUDA: 1, else half the cores)."),
     ] = None,
     max_scans: Annotated[
-        int, typer.Option(min=1, help="Scans in progress, waiting ones included; more are refused.")
+        int,
+        typer.Option(
+            min=1, help="Largest number of scans in progress, those that wait included; others are refused."
+        ),
     ] = 32,
     max_idle: Annotated[
-        float, typer.Option(min=0.1, help="Seconds until a client has to say what it wants.")
+        float,
+        typer.Option(min=0.1, help="Seconds within which a client has to send configuration and header."),
     ] = 60.0,
     grace: Annotated[
-        float, typer.Option(min=0.1, help="Seconds beyond max_recon_seconds until a scan is ended by force.")
+        float,
+        typer.Option(min=0.1, help="Seconds beyond max_recon_seconds after which a scan is ended by force."),
     ] = 30.0,
     capture: Annotated[
         Path | None,
@@ -59,7 +64,11 @@ def serve(
     ] = None,
     capture_quota_gb: Annotated[
         float,
-        typer.Option(envvar=QUOTA_VARIABLE, min=0.001, help="Its size; the oldest scans make room."),
+        typer.Option(
+            envvar=QUOTA_VARIABLE,
+            min=0.001,
+            help="Size of that folder, GB; the oldest scans are removed for new ones.",
+        ),
     ] = DEFAULT_QUOTA_GB,
     capture_names: Annotated[
         bool,

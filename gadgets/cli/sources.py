@@ -72,7 +72,7 @@ def sources_from_files(scans: Sequence[Path], truths: Sequence[Path], reader: Sl
     if truths and len(truths) != len(scans):
         raise ConfigError(
             f"there are {len(scans)} scans and {len(truths)} truths: give --truth once for every --file, "
-            "in the same order, or leave it away"
+            "in the same order, or leave it out"
         )
     stems = Counter([*(path.stem for path in scans), *SCENES])
     names = [path.stem if stems[path.stem] == 1 else str(path) for path in scans]

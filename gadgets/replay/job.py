@@ -58,7 +58,7 @@ class Job:
         if self.scan is not None and self.output is not None and self.scan.resolve() == self.output.resolve():
             raise ConfigError(f"the images would replace the scan {self.scan}: give -o another name")
         if self.use_stdin and self.loops > 1:
-            raise ConfigError("a stream from --stdin can be sent only once: leave --loops away")
+            raise ConfigError("a stream from --stdin can be sent only once: leave out --loops")
         self.views.check(self.overwrite)
 
 

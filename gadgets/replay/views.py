@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from python_recon.data import ImageSeries
 
 PreviewOption = Annotated[Path | None, typer.Option("--preview", help="Folder for PNG and GIF files.")]
-Mp4Option = Annotated[Path | None, typer.Option("--mp4", help="Folder for films (an extra).")]
+Mp4Option = Annotated[
+    Path | None, typer.Option("--mp4", help="Folder for films (needs gadgetron-pisco[mp4]).")
+]
 DicomOption = Annotated[Path | None, typer.Option("--dicom", help="Folder for DICOM files.")]
 NiftiOption = Annotated[Path | None, typer.Option("--nifti", help="NIfTI file (.nii, .nii.gz).")]
 ReportOption = Annotated[Path | None, typer.Option("--report", help="HTML file for the report.")]

@@ -256,7 +256,7 @@ class Attendant:
         """The worker ended without a scan: dismissed, or it could not even warm up."""
         if failure is not None and self._scan.phase is Phase.WARMING and not self._is_dismissed:
             self.is_ready = False
-            _log.error("a worker did not get warm: %s", failure.text)
+            _log.error("a worker did not start: %s", failure.text)
 
     def _report(self, connection: socket.socket, failure: Failure) -> None:
         """Say to the client what the worker could not say: an error, if it has no outcome, and the end."""

@@ -81,7 +81,7 @@ class Doors:
                 self._selector.register(listener, selectors.EVENT_READ, self._greet)
                 address = listener.getsockname()[0]
                 if not allowed and not is_allowed(address, _LOOPBACK):
-                    _log.warning("whoever reaches %s is served; --allow names those who may", address)
+                    _log.warning("%s serves everyone who can reach it; --allow restricts that", address)
             self._stack = stack.pop_all()
 
     def __enter__(self) -> Doors:
@@ -163,7 +163,7 @@ def _listeners(hosts: Sequence[str], ports: Sequence[int]) -> Iterator[socket.so
             except OSError as error:
                 if error.errno not in _UNAVAILABLE:
                     raise ConfigError(
-                        f"port {port} of {address} cannot be had ({error}); does a daemon run already?"
+                        f"port {port} of {address} cannot be used ({error}); does a daemon run already?"
                     ) from error
                 _log.info("there is no address %s here: not listening on it", address)
                 continue

@@ -40,7 +40,7 @@ class Health:
             self._server = _Server((host, port), _Handler)
         except OSError as error:
             raise ConfigError(
-                f"the health port {port} of {host} cannot be had ({error}); choose another"
+                f"the health port {port} of {host} cannot be used ({error}); choose another"
             ) from error
         self._server.pages = {"/healthz": lambda: "", "/readyz": unready}
         self._server.metrics = metrics

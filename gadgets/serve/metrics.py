@@ -24,7 +24,7 @@ _IMAGES = "gadgetron_pisco_images_total"
 _SECONDS = "gadgetron_pisco_stage_seconds_total"
 _LABELLED = {
     _CAPTURES: (("outcome",), "Captures of scans: those kept, and those that were not, by the reason."),
-    _FAILURES: (("kind",), "Scans and connections that came to nothing, by kind."),
+    _FAILURES: (("kind",), "Scans and connections that failed, by kind."),
     _IMAGES: (("method", "asked"), "Images, by the method that made them (the rung) and the one asked for."),
     _SECONDS: (("stage",), "Time of scans by stage; stages overlap."),
 }

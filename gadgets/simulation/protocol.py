@@ -65,7 +65,7 @@ class SimulateOptions(Section):
         0.0, ge=0, le=0.5, description="Share of the beats that come early, each followed by a late one."
     )
     cardiac_signal: Literal["stamps", "ecg", "both", "none"] = Field(
-        "stamps", description="What tells the R waves: stamps of the readouts, an ECG waveform."
+        "stamps", description="Where R waves come from: stamps of the readouts, an ECG waveform."
     )
     ecg_triggers: bool = Field(True, description="Whether the ECG has a channel of the scanner's triggers.")
     respiratory_signal: bool = Field(False, description="Whether there is a waveform of the breath.")

@@ -63,7 +63,7 @@ class Backlog:
             yield item
         if n_dropped:
             raise DataError(
-                f"readouts came faster than they were worked on: {n_dropped} found no place, because {fill}, "
+                f"readouts came faster than they were processed: {n_dropped} were lost, because {fill}, "
                 f"and {told(self.limit_bytes)} are allowed (max_host_gb) or were free; set a faster preview, "
                 "or none, or make the scan shorter"
             )

@@ -24,17 +24,19 @@ class FieldOptions(Section):
     """Kind and size of a field."""
 
     field: Literal["separable", "stiff", "coilwise"] = "separable"
-    """Few temporal functions; the spatio-temporal features of PISCO; or NIK, the coil an input."""
+    """separable: few temporal functions; stiff: spatio-temporal features as in PISCO; coilwise: NIK, with the
+    coil as an input."""
     encoding: Literal["fourier", "hash"] = "fourier"
-    """Fourier features and sine layers, or a hash grid of k-space and ReLU layers (separable only)."""
+    """fourier: Fourier features and sine layers; hash: a hash grid of k-space and ReLU layers (separable
+    only)."""
     n_features: int = Field(512, ge=4)
-    """Fourier features."""
+    """Number of Fourier features."""
     sigma: float = Field(5.0, gt=0)
-    """Standard deviation of their frequencies."""
+    """Standard deviation of the frequencies of the features."""
     width: int = Field(256, ge=1)
-    """Of the layers."""
+    """Width of the layers."""
     layers: int = Field(3, ge=1)
-    """Sine or ReLU layers, the linear output not counted."""
+    """Number of sine or ReLU layers, without the linear output layer."""
     omega: float = Field(20.0, gt=0)
     """Frequency factor of the sine layers."""
     harmonics: int = Field(0, ge=0)

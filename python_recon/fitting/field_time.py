@@ -32,9 +32,9 @@ def time_axis(kspace: KSpace, kind: str) -> tuple[TimeAxis, str]:
         return _of_one_beat(kspace), lack if kind == "breathing" else ""
     axis, lack = None, ""
     if kind == "cardiac":
-        axis, lack = _of_beats(kspace), "no R waves of two beats were found"
+        axis, lack = _of_beats(kspace), "fewer than two heartbeats were found"
     elif kind == "breathing":
-        axis, lack = _of_breath(kspace), "no breath can be told"
+        axis, lack = _of_breath(kspace), "no breathing was found"
     if axis is not None:
         return axis, ""
     if lack:

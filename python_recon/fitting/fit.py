@@ -41,7 +41,7 @@ class FitPlan:
     consistency_weight: float
     """Of PISCO relative to the data term, where it is not chosen on the way."""
     consistency_from: float
-    """Share of the fit that the data term has for itself."""
+    """Share of the steps, at the beginning, that are made without PISCO."""
     has_own_steps: bool
     """Whether PISCO's gradient makes optimiser steps of its own (as published) or is added to the data's."""
     uses_amsgrad: bool = False

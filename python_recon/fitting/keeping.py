@@ -23,10 +23,10 @@ class KeepingOptions(Section):
     resume: str = Field("", pattern=r"^$|\.safetensors$")
     """Checkpoint of the same scan to go on from, its name completed in the same way. Empty: none."""
     tensorboard: str = ""
-    """Folder for the figures of the fit, which TensorBoard shows (an extra). Empty: none."""
+    """Folder for the curves of the fit, for TensorBoard (gadgetron-pisco[tensorboard]). Empty: none."""
     compiled: Literal["auto", "off"] = "auto"
     """auto: on CUDA, steps run as one captured graph where they can; off: operation by operation."""
 
     def smaller(self) -> Self | None:
-        """The options of a fit that takes less memory; None where that is not to be had."""
+        """The options of a fit that takes less memory; None if there are none."""
         return None

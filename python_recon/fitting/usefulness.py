@@ -53,9 +53,9 @@ def require_use(fitted: FittedField, kspace: KSpace, kept: np.ndarray, maps: Coi
     field, gridding = _mean_errors(_errors(fitted, kspace, judging, maps, int(frame)) for frame in frames)
     if field >= gridding:
         raise DeadlineError(
-            f"the time was up when the field predicted {'held-out' if held_out.any() else 'its own'} spokes "
-            f"no better than gridded images do (error {field:.2f}, theirs {gridding:.2f}): allow more "
-            "time (max_recon_seconds), or set a method that needs less"
+            f"time ran out while the field predicted {'held-out' if held_out.any() else 'its own'} spokes no "
+            f"better than gridding does (errors {field:.2f} and {gridding:.2f}): allow more time "
+            "(max_recon_seconds), or set a method that needs less"
         )
 
 

@@ -41,7 +41,7 @@ from python_recon.resources.schedule import Budget
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-_UNUSED = "held-out spokes give the network no share: these are the images of its start"
+_UNUSED = "the network does not improve held-out spokes: these are the images of its start"
 _log = logging.getLogger(__name__)
 
 

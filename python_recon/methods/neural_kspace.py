@@ -59,21 +59,21 @@ class FitOptions(FieldOptions, KeepingOptions):
     waveform, or self-gated). Where R waves or breath cannot be told it is that of the scan; where frames are
     phases of the beat, that of the beat."""
     steps: int = Field(600, ge=1)
-    """Most steps of the optimiser."""
+    """Largest number of steps of the optimiser."""
     batch: int = Field(2048, ge=1)
     """Samples, of all coils, to a step."""
     learning_rate: float = Field(3e-4, gt=0)
-    """Of Adam."""
+    """Learning rate of Adam."""
     anneals: bool = True
     """Whether the learning rate falls to zero, along a cosine, by the last step or the deadline."""
     epsilon: float = Field(1e-2, gt=0)
-    """Of the HDR loss, relative to the largest sample."""
+    """epsilon of the HDR loss, relative to the largest sample."""
     outer_weight: float = Field(0.0, ge=0)
-    """Weight of the HDR loss's second term, on the outer k-space (f)."""
+    """Weight of the part of the HDR loss that damps the outer k-space (f in the paper)."""
     held_out_share: float = Field(0.05, ge=0, le=0.5)
     """Share of the spokes that are held out to judge the fit by; 0: none, all steps are run."""
     seed: int = 0
-    """Of everything random."""
+    """Seed of all random numbers."""
 
     def smaller(self) -> Self | None:
         """With half of the batch."""
@@ -92,11 +92,11 @@ class NeuralKSpaceOptions(FitOptions):
     pisco_variant: Literal["residual", "all_pairs", "distance"] = "residual"
     """What is compared: targets with their own kernel or with all, or the kernels."""
     pisco_form: Literal["tiles", "published"] = "tiles"
-    """Tiles of the grid, added to the data term; or scattered targets, in steps of their own."""
+    """tiles: tiles of the grid, added to the data term; published: scattered targets, in separate steps."""
     pisco_sets: int = Field(6, ge=1)
     """Sets of k-space to a step."""
     pisco_from: float = Field(0.2, ge=0, lt=1)
-    """Share of the fit that the data term has for itself."""
+    """Share of the steps, at the beginning, that are made without PISCO."""
 
 
 @dataclass(frozen=True)

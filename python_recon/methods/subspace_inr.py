@@ -57,7 +57,7 @@ class SubspaceInrOptions(ImageFieldOptions, KeepingOptions):
     implementation: ClassVar[str] = "subspace_inr"
 
     steps: int = Field(400, ge=1)
-    """Most steps of the optimiser."""
+    """Largest number of steps of the optimiser."""
     learning_rate: float = Field(1e-2, gt=0)
     """Of Adam, at first; it falls to zero along a cosine by the last step or the deadline."""
     spatial_regularisation: float = Field(0.25, ge=0)

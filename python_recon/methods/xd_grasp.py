@@ -133,7 +133,7 @@ def _by_time(kspace: KSpace, position: np.ndarray | None, options: XdGraspOption
 
 
 def _lack(position: np.ndarray | None) -> str:
-    return "" if position is not None else "no breath can be told: not sorted by it"
+    return "" if position is not None else "no breathing was found: not sorted by it"
 
 
 def _need(size: Size, options: XdGraspOptions) -> float:

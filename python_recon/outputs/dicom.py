@@ -51,7 +51,7 @@ def write_dicom(series: Sequence[ImageSeries], study: Study, directory: Path) ->
     Raises
     ------
     DataError
-        Where the images do not tell where they lie; nothing is written then.
+        Where the position of the images is not known; nothing is written then.
     """
     from python_recon.outputs.dicom_header import study_header
 

@@ -54,7 +54,7 @@ def write_nifti(series: Sequence[ImageSeries], path: Path) -> list[Path]:
     Raises
     ------
     DataError
-        Where the images do not tell where they lie; nothing is written then.
+        Where the position of the images is not known; nothing is written then.
     """
     kinds = by_kind(join_series(series))
     stacks = [stack for kind in reversed(kinds) for stack in _stacks(kind)]

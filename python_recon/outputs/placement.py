@@ -67,7 +67,7 @@ def _unit(direction: tuple[float, float, float]) -> np.ndarray:
 
 def _without_place(geometry: Geometry) -> str:
     return (
-        "the images do not tell where they lie: "
+        "the position of the images is not known: "
         f"position {geometry.position_mm}, read direction {geometry.read_dir}, phase direction "
         f"{geometry.phase_dir}, field of view {geometry.field_of_view_mm} mm; expected perpendicular "
         "directions and a field of view above 0. They come from the readouts and from the header's reconSpace"

@@ -263,7 +263,8 @@ class TestHeader:
         path = altered(header=without("encodingLimits"))
         guessed = replay(path)
         assert (
-            "nothing tells the spokes of a frame: taking 34; set binning.spokes_per_frame" in guessed.warnings
+            "the number of spokes of a frame is not known: taking 34; set binning.spokes_per_frame"
+            in guessed.warnings
         )
         assert guessed.images[1].shape == (2, 48, 48)
         told = replay(path, **{"binning.spokes_per_frame": N_SPOKES})

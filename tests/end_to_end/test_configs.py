@@ -25,8 +25,8 @@ SETTINGS = {
 
 
 WARNINGS = {
-    "radial_cardiac": "WARNING gadgets.replay.host: gadgets.radial.reconstruct: slice 0: no R waves of two "
-    "beats were found: the frames are those of time"
+    "radial_cardiac": "WARNING gadgets.replay.host: gadgets.radial.reconstruct: slice 0: fewer than two "
+    "heartbeats were found: the frames are those of time"
 }
 """What a scan of a fifth of a second lacks."""
 

@@ -43,7 +43,7 @@ def gated(beating):
 
 @pytest.mark.parametrize(
     ("kind", "lack"),
-    [("cardiac", "no R waves of two beats were found"), ("breathing", "no breath can be told")],
+    [("cardiac", "fewer than two heartbeats were found"), ("breathing", "no breathing was found")],
 )
 @pytest.mark.parametrize("name", ["nik", "iconik"])
 def test_where_the_signal_is_missing_it_is_that_of_the_scan(small_heart, name, kind, lack, caplog):

@@ -79,7 +79,7 @@ def test_one_coil_has_nothing_to_choose():
 def test_a_fit_that_is_too_short_to_choose_is_told(small_heart, seconds, steps):
     options = {**SMALL, "steps": steps}
     result = run_method("pisco", small_heart.kspace, small_heart.maps, budget=Budget(seconds), **options)
-    unused = "; held-out spokes give the network no share: these are the images of its start"
+    unused = "; the network does not improve held-out spokes: these are the images of its start"
     told = "the fit was too short to choose PISCO's weight"
     assert result.comment == told + ("" if any(result.details["shares"]) else unused)
     assert torch.isfinite(torch.view_as_real(result.images)).all()

@@ -40,7 +40,7 @@ def test_a_fit_of_two_steps_is_gridded(scan, name):
     outcome = climb_down(kspace, maps, name, {"steps": 20, **TINY[name]}, impatient())
     spokes = "its own" if name.endswith("_paper") else "held-out"
     assert outcome.method == "gridding"
-    assert f"{name} failed: the time was up when the field predicted {spokes} spokes" in outcome.comment
+    assert f"{name} failed: time ran out while the field predicted {spokes} spokes" in outcome.comment
     gridded = run_method("gridding", scan.kspace, scan.maps).images
     torch.testing.assert_close(outcome.reconstruction.images, gridded)
 

@@ -102,8 +102,8 @@ def test_without_a_signal_the_frames_are_those_of_time_and_say_so(new_scan, capl
     header, items, _ = new_scan(cardiac_signal="none")
     found = reconstruct(header, items)
     assert len(found) == N_FRAMES
-    assert comment(found) == "no R waves of two beats were found: the frames are those of time"
-    assert "no R waves of two beats were found" in caplog.text
+    assert comment(found) == "fewer than two heartbeats were found: the frames are those of time"
+    assert "fewer than two heartbeats were found" in caplog.text
 
 
 def test_irregular_beats_are_told(new_scan):

@@ -48,7 +48,7 @@ def test_a_method_stops_at_its_next_step(scan, name, patience):
     kspace, maps = scan.kspace.to_torch(), scan.maps.to_torch()
     outcome = climb_down(kspace, maps, name, {}, impatience.budget)
     if name in WITHOUT_START and outcome.method == "gridding":
-        assert f"{name} failed: the time was up" in outcome.comment
+        assert f"{name} failed: time ran out" in outcome.comment
     else:
         assert (outcome.method, outcome.comment.count("failed")) == (name, 0)
     assert impatience.n_reports <= patience + STEPS_AFTERWARDS

@@ -48,7 +48,7 @@ def test_the_saved_field_renders_the_images(saved):
     torch.testing.assert_close(images, result.images)
     assert loaded.method == name
     assert resolve(name, loaded.options)[1].model_dump() == loaded.options
-    unused = "held-out spokes give the network no share: these are the images of its start"
+    unused = "the network does not improve held-out spokes: these are the images of its start"
     assert result.comment == ("" if any(result.details["shares"]) else unused)
 
 

@@ -143,7 +143,7 @@ class TestWhatTheDataDoNotAllow:
         scan = scan_heart(6, 21, 1, (32, 32))
         maps = CoilMaps(np.ones((1, 32, 32), np.complex64), "none")
         result = run(name, scan, maps=maps, steps=2)
-        unused = "; held-out spokes give the network no share: these are the images of its start"
+        unused = "; the network does not improve held-out spokes: these are the images of its start"
         told = "one coil has no neighbours to learn from: fitted without PISCO"
         assert result.comment == told + ("" if any(result.details["shares"]) else unused)
         assert torch.isfinite(torch.view_as_real(result.images)).all()

@@ -70,7 +70,7 @@ def test_without_stamps_and_breaths_it_is_grasp(heart):
     result = run_method("xd_grasp", replace(heart.kspace, physiology_s=None), heart.maps)
     assert result.details["cardiac_phases"] == 0
     assert result.details["respiratory_states"] == 1
-    assert result.comment == "no R waves: not sorted by the heart; no breath can be told: not sorted by it"
+    assert result.comment == "no R waves: not sorted by the heart; no breathing was found: not sorted by it"
     assert relative_error(result.images, run_method("grasp", heart.kspace, heart.maps).images) < 1e-5
 
 

@@ -180,7 +180,7 @@ def test_files_of_another_scan_do_not_mix(pieces, tmp_path):
 
 def test_images_without_a_place_are_refused(tmp_path):
     (series,) = bright_voxels("oblique")
-    with pytest.raises(DataError, match="do not tell where they lie"):
+    with pytest.raises(DataError, match="the position of the images is not known"):
         write_dicom([series, replace(series, geometry=Geometry())], FULL, tmp_path / "new")
     assert not (tmp_path / "new").exists()
 

@@ -116,6 +116,6 @@ def test_names_and_places_that_are_missing_are_told(tmp_path):
         require_name(taken, overwrite=False)
     require_name(taken, overwrite=True)
     (series,) = bright_voxels("oblique")
-    with pytest.raises(DataError, match="do not tell where they lie"):
+    with pytest.raises(DataError, match="the position of the images is not known"):
         write_nifti([replace(series, geometry=Geometry())], taken)
     assert taken.read_text() == "precious"

@@ -48,5 +48,5 @@ def test_directions_are_of_unit_length_and_the_normal_right_handed():
 )
 def test_a_place_that_is_not_known_is_told(changes):
     (series,) = bright_voxels("transverse")
-    with pytest.raises(DataError, match="do not tell where they lie"):
+    with pytest.raises(DataError, match="the position of the images is not known"):
         Placement.of(replace(series, geometry=replace(Geometry(field_of_view_mm=(1.0, 1.0, 1.0)), **changes)))

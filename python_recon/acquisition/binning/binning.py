@@ -215,7 +215,8 @@ def _announced_spokes(scan: Scan) -> int:
             logger.info("%d spokes a frame, from the header's %s", value, name)
             return int(value)
     logger.warning(
-        "nothing tells the spokes of a frame: taking %d; set binning.spokes_per_frame", _DEFAULT_SPOKES
+        "the number of spokes of a frame is not known: taking %d; set binning.spokes_per_frame",
+        _DEFAULT_SPOKES,
     )
     return _DEFAULT_SPOKES
 

@@ -46,7 +46,7 @@ def cardiac_frames(kspace: KSpace, config: BinningConfig) -> KSpace:
     """
     phase, beats = cardiac_phase(kspace), heartbeats(kspace)
     if phase is None or beats is None or kspace.spoke_times_s is None:
-        return _by_time(kspace, "no R waves of two beats were found")
+        return _by_time(kspace, "fewer than two heartbeats were found")
     regular = beats.is_regular(config.beat_tolerance)
     usable = own_spokes(kspace) & beats.lies_in(kspace.spoke_times_s, regular)
     n_phases = _n_filled(phase[usable], config.cardiac_phases)

@@ -77,8 +77,8 @@ def _fixed_angles(scan: Scan, config: TrajectoryConfig, mode: int) -> AngleOfSpo
     n_spokes = config.spokes_per_rotation or (limit + 1 if limit > 0 else None)
     if n_spokes is None:
         raise MissingTrajectoryError(
-            f"trajectory.mode {mode} needs the number of spokes of a frame, and the header's limit of "
-            "kspace_encode_step_1 does not tell: set trajectory.spokes_per_rotation"
+            f"trajectory.mode {mode} needs the number of spokes of a frame, and the header gives no limit of "
+            "kspace_encode_step_1: set trajectory.spokes_per_rotation"
         )
     n_frames = config.frames_per_rotation if mode == 1 else 1
 

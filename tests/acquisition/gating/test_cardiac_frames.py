@@ -161,7 +161,7 @@ def test_without_r_waves_the_frames_are_those_of_time(regular, signal, caplog):
     kspace = without_stamps(regular) if signal == "none" else regular.kspace.frames(slice(0, 30))
     told = Physiology() if signal == "none" else physiology(regular)
     kept = gate(kspace, told, CARDIAC)
-    assert kept.comment == "no R waves of two beats were found: the frames are those of time"
+    assert kept.comment == "fewer than two heartbeats were found: the frames are those of time"
     assert kept.comment in caplog.text
     np.testing.assert_array_equal(kept.data, kspace.data)
     np.testing.assert_array_equal(kept.times_s, kspace.times_s)

@@ -13,7 +13,7 @@ N_ITEMS = 45
 
 @pytest.fixture
 def error_of_replay(scan_path, tmp_path, write_config):
-    """Replays into ``images.h5``, by a gadget whose images do not tell where they lie; the error."""
+    """Replays into ``images.h5``, by a gadget whose images have no position; the error."""
 
     def run(*options):
         config = write_config("image_per_readout")
@@ -49,7 +49,7 @@ def test_a_format_that_cannot_be_written_costs_no_other(error_of_replay, tmp_pat
     views = tmp_path / "views"
     places = ("--dicom", tmp_path / "dicom", "--nifti", tmp_path / "x.nii", "--preview", views)
     message = error_of_replay(*places)
-    assert message.count("do not tell where they lie") == 2
+    assert message.count("the position of the images is not known") == 2
     assert list(views.glob("*.gif"))
     with h5py.File(tmp_path / "images.h5") as file:
         assert len(file["dataset/image_1/data"]) == N_ITEMS

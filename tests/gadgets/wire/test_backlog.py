@@ -67,7 +67,7 @@ def test_beyond_the_limit_the_stream_is_received_to_its_end_and_then_refused():
             sent.append(readout())
             yield sent[-1]
 
-    with pytest.raises(DataError, match=r"4 found no place.*max_host_gb"):
+    with pytest.raises(DataError, match=r"4 were lost.*max_host_gb"):
         received.extend(backlog.received(stream()))
     assert len(sent) == 6
     assert received == sent[:2]
@@ -84,7 +84,7 @@ def test_after_a_gap_nothing_is_let_in_again():
         backlog.take(received[0])
         yield readout()
 
-    with pytest.raises(DataError, match="2 found no place"):
+    with pytest.raises(DataError, match="2 were lost"):
         received.extend(backlog.received(stream()))
     assert len(received) == 1
 
@@ -103,7 +103,7 @@ def test_what_others_keep_counts_against_the_same_limit():
     """Half of what is allowed is taken up by frames: no more than the other half may wait."""
     backlog, received = Backlog(), []
     backlog.limit_bytes = 4 * READOUT_BYTES
-    message = r"2 found no place, because \d+ MB of readouts wait, \d+ MB are kept in all"
+    message = r"2 were lost, because \d+ MB of readouts wait, \d+ MB are kept in all"
     with backlog.kept.counting(lambda: 2 * READOUT_BYTES), pytest.raises(DataError, match=message):
         received.extend(backlog.received([readout() for _ in range(4)]))
     assert len(received) == 2
