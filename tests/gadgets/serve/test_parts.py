@@ -167,9 +167,9 @@ class TestDoors:
 
     def test_who_is_let_in_without_a_list_is_told(self, caplog):
         with Doors(["localhost", "127.0.0.1"], [0], (), 1):
-            assert "whoever" not in caplog.text
+            assert "serves everyone" not in caplog.text
         with Doors(["0.0.0.0"], [0], (), 1):
-            assert "whoever reaches 0.0.0.0 is served" in caplog.text
+            assert "0.0.0.0 serves everyone who can reach it" in caplog.text
 
     def test_who_is_silent_is_asked_by_the_system(self):
         port = _free_port()
