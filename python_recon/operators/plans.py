@@ -1,18 +1,21 @@
-"""Plans of finufft and cufinufft for one frame, kept as long as the operator lives."""
+"""Plans of finufft and cufinufft, kept as long as the operator lives."""
 
 from __future__ import annotations
 
+import copy
 import ctypes
 import functools
 import importlib
+import math
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from python_recon.arrays import Array
+from python_recon.arrays import Array, is_torch
 from python_recon.errors import BackendError
 
 _COARSE = 1e-4
@@ -20,7 +23,27 @@ _COARSE = 1e-4
 
 
 class FinufftPlan:
-    """NumPy arrays or Torch tensors on the CPU; one plan for both directions."""
+    """NumPy arrays or Torch tensors on the CPU; a plan a frame, so that frames can be done side by side."""
+
+    together = 1
+
+    def __init__(self, trajectory: Array, matrix: tuple[int, int], tolerance: float) -> None:
+        self._frames = [_FramePlan(frame, matrix, tolerance) for frame in trajectory]
+
+    def of_frames(self, part: slice) -> FinufftPlan:
+        some = copy.copy(self)
+        some._frames = self._frames[part]
+        return some
+
+    def forward(self, images: Array) -> Array:
+        return _stack([plan.forward(frame) for plan, frame in zip(self._frames, images, strict=True)])
+
+    def adjoint(self, kspace: Array) -> Array:
+        return _stack([plan.adjoint(frame) for plan, frame in zip(self._frames, kspace, strict=True)])
+
+
+class _FramePlan:
+    """One frame: one plan for both directions, for every number of coils."""
 
     def __init__(self, trajectory: Array, matrix: tuple[int, int], tolerance: float) -> None:
         points = np.asarray(trajectory, dtype=np.float32)
@@ -66,52 +89,87 @@ class FinufftPlan:
         return plan
 
 
+@dataclass
+class _CudaPlan:
+    """A plan of cufinufft, and the points that it has now."""
+
+    plan: Any
+    points: tuple[Array, Array] | None = None
+
+    def execute(self, points: tuple[Array, Array], values: Array) -> Array:
+        if self.points is not points:
+            self.plan.setpts(*points)
+            self.points = points
+        return self.plan.execute(values)
+
+
 class CufinufftPlan:
-    """CuPy arrays, or Torch tensors on CUDA, which are exchanged without copies."""
+    """CuPy arrays or Torch tensors on CUDA, which are handed over as they are.
+
+    One plan serves all frames: its points are set anew for each, which costs a sort of the points. A plan a
+    frame would keep a fine grid each, outside the memory that Torch manages.
+    """
+
+    together = 1
 
     def __init__(self, trajectory: Array, matrix: tuple[int, int], tolerance: float) -> None:
         self._cufinufft = load_cufinufft()
-        points = _cupy(trajectory)
-        self._shape = points.shape[:2]
-        self._points = _radians(points.reshape(-1, 2), matrix)
+        self._shape = tuple(trajectory.shape[1:3])
+        self._points = [_radians(_plain(frame).reshape(-1, 2), matrix) for frame in trajectory]
         self._matrix, self._tolerance = matrix, tolerance
         self._scale = float(1 / np.sqrt(matrix[0] * matrix[1]))
-        self._plans: dict[tuple[int, int], Any] = {}
+        self._plans: dict[tuple[int, int, int], _CudaPlan] = {}
+
+    def of_frames(self, part: slice) -> CufinufftPlan:
+        some = copy.copy(self)
+        some._points = self._points[part]
+        return some
 
     def forward(self, images: Array) -> Array:
-        samples = self._plan_for(2, len(images)).execute(_cupy(images)) * self._scale
-        return _like_cuda(samples.reshape(-1, *self._shape), images)
+        plan = self._plan_for(2, images)
+        done = [plan.execute(*each) for each in zip(self._points, map(_plain, images), strict=True)]
+        return (_stack(done) * self._scale).reshape(*images.shape[:2], *self._shape)
 
     def adjoint(self, kspace: Array) -> Array:
-        samples = _cupy(kspace).reshape(len(kspace), -1)
-        images = self._plan_for(1, len(kspace)).execute(samples) * self._scale
-        return _like_cuda(images.reshape(-1, *self._matrix), kspace)
+        plan = self._plan_for(1, kspace)
+        samples = [_plain(frame).reshape(len(frame), -1) for frame in kspace]
+        done = [plan.execute(*each) for each in zip(self._points, samples, strict=True)]
+        return (_stack(done) * self._scale).reshape(*kspace.shape[:2], *self._matrix)
 
-    def _plan_for(self, kind: int, n_coils: int) -> Any:
-        if (kind, n_coils) not in self._plans:
-            self._plans[kind, n_coils] = self._make_plan(kind, n_coils)
-        return self._plans[kind, n_coils]
-
-    def _make_plan(self, kind: int, n_coils: int) -> Any:
-        sign = -1 if kind == 2 else 1
-        plan = self._cufinufft.Plan(kind, self._matrix, n_coils, self._tolerance, sign, "complex64")
-        plan.setpts(*self._points)
-        return plan
+    def _plan_for(self, kind: int, values: Array) -> _CudaPlan:
+        """The plan of a direction, as many coils, and the stream that is in use."""
+        key = (kind, int(values.shape[1]), _stream(values))
+        if key not in self._plans:
+            sign = -1 if kind == 2 else 1
+            options = {"gpu_stream": key[2]} if key[2] else {}
+            plan = self._cufinufft.Plan(
+                kind, self._matrix, key[1], self._tolerance, sign, "complex64", **options
+            )
+            self._plans[key] = _CudaPlan(plan)
+        return self._plans[key]
 
 
 @functools.cache
 def load_cufinufft() -> Any:
-    """Import cufinufft; raise BackendError where it, CuPy or CUDA is missing.
+    """Import cufinufft; raise BackendError where it or CUDA is missing.
 
-    Its wheels link CUDA 12. Beside a Torch built for CUDA 13 the CUDA 12 libraries are loaded first from
-    the packages nvidia-cuda-runtime-cu12 and nvidia-cufft-cu12, where they are installed.
+    Its wheels link the libraries of CUDA 12, which a Torch for CUDA 12 brings along. Where they are not
+    found, as beside a Torch for CUDA 13, those of the packages nvidia-cuda-runtime-cu12 and nvidia-cufft-cu12
+    are loaded first. Torch tensors are handed over without CuPy: a CuPy for CUDA 12 would look for the
+    compiler of CUDA 12 at its first kernel, which a Torch for CUDA 13 does not bring.
     """
+    if not _has_cuda():
+        raise BackendError(
+            "cufinufft needs a CUDA device, and neither Torch nor CuPy finds one; where there is one: "
+            "pip install 'gadgetron-pisco[cuda]'"
+        )
     try:
-        import cupy
-
-        if not cupy.cuda.is_available():
-            raise BackendError("cufinufft needs a CUDA device and CuPy finds none")
-        _preload_cuda12()
+        return importlib.import_module("cufinufft")
+    except (ImportError, OSError):
+        pass  # perhaps for want of CUDA 12
+    try:
+        for package, library in _CUDA_12:
+            _preload(package, library)
         return importlib.import_module("cufinufft")
     except (ImportError, OSError) as error:
         raise BackendError(
@@ -119,15 +177,20 @@ def load_cufinufft() -> Any:
         ) from error
 
 
-def _preload_cuda12() -> None:
-    for package, library in (("cuda_runtime", "libcudart.so.12"), ("cufft", "libcufft.so.11")):
-        try:
-            folder = importlib.import_module(f"nvidia.{package}").__path__[0]
-        except ImportError:
-            continue
-        path = Path(folder) / "lib" / library
-        if path.exists():
-            ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
+_CUDA_12 = (("cuda_runtime", "libcudart.so.12"), ("cufft", "libcufft.so.11"))
+"""Packages within ``nvidia``, and what cufinufft links of them."""
+
+
+def _preload(package: str, library: str) -> None:
+    """Load a library for all that come later; raise OSError or ImportError where it is not there."""
+    folder = importlib.import_module(f"nvidia.{package}").__path__[0]
+    ctypes.CDLL(str(Path(folder) / "lib" / library), mode=ctypes.RTLD_GLOBAL)
+
+
+def _has_cuda() -> bool:
+    if "torch" in sys.modules:
+        return bool(sys.modules["torch"].cuda.is_available())
+    return "cupy" in sys.modules and bool(sys.modules["cupy"].cuda.is_available())
 
 
 def _threads() -> int:
@@ -139,8 +202,8 @@ def _threads() -> int:
 
 def _radians(points: Array, matrix: tuple[int, int]) -> tuple[Array, Array]:
     """Contiguous (y, x) coordinates in radians per pixel, as the libraries want them."""
-    step = 2 * np.pi / np.asarray(matrix)
-    return (points[:, 1] * np.float32(step[0])).copy(), (points[:, 0] * np.float32(step[1])).copy()
+    step = [2 * math.pi / n for n in matrix]
+    return points[:, 1] * step[0], points[:, 0] * step[1]
 
 
 def _numpy(array: Array) -> np.ndarray:
@@ -156,19 +219,23 @@ def _like(array: np.ndarray, model: Array) -> Array:
     return torch.from_numpy(array)
 
 
-def _cupy(array: Array) -> Any:
-    import cupy
+def _plain(array: Array) -> Array:
+    """As cufinufft wants it: contiguous, and nothing left to be done."""
+    if is_torch(array):
+        return array.detach().resolve_conj().contiguous()
+    return sys.modules["cupy"].ascontiguousarray(array)
 
-    if isinstance(array, cupy.ndarray):
-        return cupy.ascontiguousarray(array)
-    return cupy.from_dlpack(array.detach().resolve_conj().contiguous())
+
+def _stream(array: Array) -> int:
+    """Address of the CUDA stream that is in use."""
+    if is_torch(array):
+        return int(sys.modules["torch"].cuda.current_stream(array.device).cuda_stream)
+    return int(sys.modules["cupy"].cuda.get_current_stream().ptr)
 
 
-def _like_cuda(array: Any, model: Array) -> Array:
-    import cupy
-
-    if isinstance(model, cupy.ndarray):
-        return array
-    import torch
-
-    return torch.utils.dlpack.from_dlpack(array)
+def _stack(frames: list[Array]) -> Array:
+    if is_torch(frames[0]):
+        return sys.modules["torch"].stack(frames)
+    if isinstance(frames[0], np.ndarray):
+        return np.stack(frames)
+    return sys.modules["cupy"].stack(frames)
