@@ -80,7 +80,7 @@ def _torch() -> Iterator[Finding]:
             False,
             "none needed: all methods run on the CPU, slower",
         )
-        yield Finding("NUFFT", f"finufft {version('finufft')}")
+        yield Finding("NUFFT", "finufft, on the CPU")
         return
     memory = torch.cuda.get_device_properties(0).total_memory / 2**30
     yield Finding("GPU", f"{torch.cuda.get_device_name(0)}, {memory:.0f} GiB, CUDA {torch.version.cuda}")
