@@ -16,7 +16,7 @@ EVALUATION := evaluation
 METHODS ?= gridding,cg_sense,grasp,xd_grasp,subspace,nik,pisco
 OPTIONS ?=
 
-.PHONY: demo evaluate test lint bench clean
+.PHONY: demo evaluate test lint bench cuda clean
 .DELETE_ON_ERROR:
 
 $(BIN)/python:
@@ -38,6 +38,10 @@ $(VENV)/.installed-dev: pyproject.toml | $(VENV)/.torch
 
 $(VENV)/.installed-bench: pyproject.toml | $(VENV)/.torch
 	$(BIN)/python -m pip install --quiet -e '.[bench]'
+	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-cuda: pyproject.toml | $(VENV)/.torch
+	$(BIN)/python -m pip install --quiet -e '.[cuda]'
 	@touch $@ $(VENV)/.installed
 
 demo: $(VENV)/.installed
@@ -68,6 +72,10 @@ lint: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m tests.benchmarks
 
+# What wants a GPU, within 8 minutes; without one it says so.
+cuda: $(VENV)/.installed-cuda
+	$(BIN)/python -m tests.cuda_check
+
 clean:
-	rm -rf $(VENV) $(OUT) $(EVALUATION) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(OUT) cuda_check $(EVALUATION) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

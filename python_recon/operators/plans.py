@@ -9,14 +9,19 @@ import importlib
 import math
 import os
 import sys
-from dataclasses import dataclass
+import threading
+from collections import OrderedDict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from python_recon.arrays import Array, is_torch
 from python_recon.errors import BackendError
+from python_recon.resources.usage import gives_back
+
+Points: TypeAlias = tuple[Array, Array]
+"""Coordinates along y and x, in radians per pixel."""
 
 _COARSE = 1e-4
 """Down to this tolerance a fine grid of 1.25 is enough, and three times faster than one of 2."""
@@ -89,36 +94,71 @@ class _FramePlan:
         return plan
 
 
-@dataclass
-class _CudaPlan:
-    """A plan of cufinufft, and the points that it has now."""
+class _PlanKey(NamedTuple):
+    """What a plan of cufinufft is made for."""
 
-    plan: Any
-    points: tuple[Array, Array] | None = None
+    kind: int
+    """1: to images, 2: to samples."""
+    matrix: tuple[int, int]
+    n_coils: int
+    tolerance: float
+    stream: int
+    """Address of the CUDA stream."""
 
-    def execute(self, points: tuple[Array, Array], values: Array) -> Array:
-        if self.points is not points:
-            self.plan.setpts(*points)
-            self.points = points
-        return self.plan.execute(values)
+
+class _CudaPlans:
+    """The plans of cufinufft that were used last, each for whichever points are set; of all operators."""
+
+    most = 8
+    """Each keeps a fine grid of up to eight coils, outside the memory that Torch manages."""
+
+    def __init__(self) -> None:
+        self._plans: OrderedDict[_PlanKey, tuple[Any, Points]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def execute(self, key: _PlanKey, points: Points, values: Array) -> Array:
+        """Transform values (coil, ...) at points; planned only where no plan of this kind is there."""
+        with self._lock:
+            plan, has = self._plans.pop(key, (None, None))
+            if plan is None:
+                plan = self._make(key)
+            if has is not points:
+                plan.setpts(*points)
+            self._plans[key] = plan, points
+            while len(self._plans) > self.most:
+                self._plans.popitem(last=False)
+            return plan.execute(values)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._plans.clear()
+
+    @staticmethod
+    def _make(key: _PlanKey) -> Any:
+        sign = -1 if key.kind == 2 else 1
+        options = {"gpu_stream": key.stream} if key.stream else {}
+        plan = load_cufinufft().Plan
+        return plan(key.kind, key.matrix, key.n_coils, key.tolerance, sign, "complex64", **options)
+
+
+_cuda_plans = _CudaPlans()
+gives_back(_cuda_plans.clear)
 
 
 class CufinufftPlan:
     """CuPy arrays or Torch tensors on CUDA, which are handed over as they are.
 
-    One plan serves all frames: its points are set anew for each, which costs a sort of the points. A plan a
-    frame would keep a fine grid each, outside the memory that Torch manages.
+    A plan is made once and its points are set anew for each frame, which costs a sort of the points. A plan a
+    frame would take as long as a frame, and keep a fine grid each.
     """
 
     together = 1
 
     def __init__(self, trajectory: Array, matrix: tuple[int, int], tolerance: float) -> None:
-        self._cufinufft = load_cufinufft()
         self._shape = tuple(trajectory.shape[1:3])
         self._points = [_radians(_plain(frame).reshape(-1, 2), matrix) for frame in trajectory]
         self._matrix, self._tolerance = matrix, tolerance
         self._scale = float(1 / np.sqrt(matrix[0] * matrix[1]))
-        self._plans: dict[tuple[int, int, int], _CudaPlan] = {}
 
     def of_frames(self, part: slice) -> CufinufftPlan:
         some = copy.copy(self)
@@ -126,27 +166,17 @@ class CufinufftPlan:
         return some
 
     def forward(self, images: Array) -> Array:
-        plan = self._plan_for(2, images)
-        done = [plan.execute(*each) for each in zip(self._points, map(_plain, images), strict=True)]
+        done = self._execute(2, images, [_plain(frame) for frame in images])
         return (_stack(done) * self._scale).reshape(*images.shape[:2], *self._shape)
 
     def adjoint(self, kspace: Array) -> Array:
-        plan = self._plan_for(1, kspace)
-        samples = [_plain(frame).reshape(len(frame), -1) for frame in kspace]
-        done = [plan.execute(*each) for each in zip(self._points, samples, strict=True)]
+        done = self._execute(1, kspace, [_plain(frame).reshape(len(frame), -1) for frame in kspace])
         return (_stack(done) * self._scale).reshape(*kspace.shape[:2], *self._matrix)
 
-    def _plan_for(self, kind: int, values: Array) -> _CudaPlan:
-        """The plan of a direction, as many coils, and the stream that is in use."""
-        key = (kind, int(values.shape[1]), _stream(values))
-        if key not in self._plans:
-            sign = -1 if kind == 2 else 1
-            options = {"gpu_stream": key[2]} if key[2] else {}
-            plan = self._cufinufft.Plan(
-                kind, self._matrix, key[1], self._tolerance, sign, "complex64", **options
-            )
-            self._plans[key] = _CudaPlan(plan)
-        return self._plans[key]
+    def _execute(self, kind: int, whole: Array, frames: list[Array]) -> list[Array]:
+        key = _PlanKey(kind, self._matrix, int(whole.shape[1]), self._tolerance, _stream(whole))
+        pairs = zip(self._points, frames, strict=True)
+        return [_cuda_plans.execute(key, points, frame) for points, frame in pairs]
 
 
 @functools.cache
@@ -200,7 +230,7 @@ def _threads() -> int:
     return int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
 
 
-def _radians(points: Array, matrix: tuple[int, int]) -> tuple[Array, Array]:
+def _radians(points: Array, matrix: tuple[int, int]) -> Points:
     """Contiguous (y, x) coordinates in radians per pixel, as the libraries want them."""
     step = [2 * math.pi / n for n in matrix]
     return points[:, 1] * step[0], points[:, 0] * step[1]

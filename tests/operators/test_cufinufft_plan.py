@@ -17,6 +17,7 @@ import torch
 from python_recon.errors import BackendError
 from python_recon.operators import plans
 from python_recon.operators.nufft import Nufft
+from python_recon.resources.usage import give_memory_back
 from tests.numerics import adjoint_dft, complex_noise, dft, golden_spokes, relative_error
 
 MATRIX, N_FRAMES, N_COILS, N_SPOKES, N_SAMPLES = (24, 19), 3, 2, 5, 40
@@ -45,7 +46,9 @@ def nufft(monkeypatch):
     StandIn.made = StandIn.set_points = 0
     monkeypatch.setattr(plans, "load_cufinufft", lambda: SimpleNamespace(Plan=StandIn))
     monkeypatch.setattr(plans, "_stream", lambda _array: 0)
-    return Nufft(torch.as_tensor(trajectory()), MATRIX, 1e-5, "cufinufft")
+    give_memory_back()
+    yield Nufft(torch.as_tensor(trajectory()), MATRIX, 1e-5, "cufinufft")
+    give_memory_back()
 
 
 def trajectory():
@@ -71,6 +74,24 @@ def test_the_points_of_a_single_frame_are_set_once(nufft):
         found = one.forward(torch.as_tensor(images))
     assert relative_error(found, dft(images, trajectory()[1:2])) < 1e-4
     assert (StandIn.made, StandIn.set_points) == (1, 1)
+
+
+def test_the_next_frame_is_not_planned_anew(nufft):
+    """A preview has an operator of its own for every frame."""
+    images = complex_noise((1, N_COILS, *MATRIX), 2)
+    for frame in range(N_FRAMES):
+        points = trajectory()[frame : frame + 1]
+        found = Nufft(torch.as_tensor(points), MATRIX, 1e-5, "cufinufft").forward(torch.as_tensor(images))
+        assert relative_error(found, dft(images, points)) < 1e-4
+    assert (StandIn.made, StandIn.set_points) == (1, N_FRAMES)
+
+
+def test_few_plans_are_kept_and_none_where_memory_is_short(nufft):
+    for n_coils in range(1, 12):
+        nufft.forward(torch.as_tensor(complex_noise((N_FRAMES, n_coils, *MATRIX))))
+    assert len(plans._cuda_plans._plans) == plans._CudaPlans.most
+    give_memory_back()
+    assert not plans._cuda_plans._plans
 
 
 @pytest.fixture
