@@ -57,23 +57,28 @@ class GridderPlan:
 
     def _samples(self, interpolation: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
         padded = torch.zeros(*images.shape[:2], *self._grid, dtype=images.dtype, device=images.device)
-        padded[self._inner] = images * self._weight
-        spectrum = torch.fft.fftshift(torch.fft.fft2(torch.fft.ifftshift(padded, (-2, -1))), (-2, -1))
-        samples = _matmul(interpolation, spectrum.flatten(2))
+        weighted = images * self._weight
+        for quarter, place in self._quarters:
+            padded[place] = weighted[quarter]
+        samples = _matmul(interpolation, torch.fft.fft2(padded).flatten(2))
         return samples.reshape(*images.shape[:2], *self._shape)
 
     def _images(self, spreading: torch.Tensor, kspace: torch.Tensor) -> torch.Tensor:
         spectrum = _matmul(spreading, kspace.flatten(2)).reshape(*kspace.shape[:2], *self._grid)
-        padded = torch.fft.fftshift(
-            torch.fft.ifft2(torch.fft.ifftshift(spectrum, (-2, -1)), norm="forward"), (-2, -1)
-        )
-        image: torch.Tensor = padded[self._inner] * self._weight
-        return image
+        padded = torch.fft.ifft2(spectrum, norm="forward")
+        images = torch.empty(*kspace.shape[:2], *self._matrix, dtype=padded.dtype, device=padded.device)
+        for quarter, place in self._quarters:
+            images[quarter] = padded[place]
+        return images.mul_(self._weight)
 
     @property
-    def _inner(self) -> tuple[EllipsisType | slice, ...]:
-        starts = [grid // 2 - n // 2 for n, grid in zip(self._matrix, self._grid, strict=True)]
-        return (..., *(slice(a, a + n) for a, n in zip(starts, self._matrix, strict=True)))
+    def _quarters(self) -> list[tuple[tuple[EllipsisType | slice, ...], tuple[EllipsisType | slice, ...]]]:
+        """Quarters of an image, and where they are on the grid of an FFT, whose first point is the centre."""
+        halves = [
+            ((slice(n // 2, n), slice(n - n // 2)), (slice(n // 2), slice(grid - n // 2, grid)))
+            for n, grid in zip(self._matrix, self._grid, strict=True)
+        ]
+        return [((..., y, x), (..., to_y, to_x)) for y, to_y in halves[0] for x, to_x in halves[1]]
 
 
 def _frames_together(device: torch.device, grid: tuple[int, int]) -> int:
@@ -91,7 +96,7 @@ def _interpolation(points: torch.Tensor, grid: tuple[int, int], width: int, beta
         first = torch.ceil(points[..., axis] - width / 2)
         cells = first[..., None] + torch.arange(width, device=points.device)
         values.append(_kernel(cells - points[..., axis, None], width, beta))
-        columns.append((cells.long() + grid[axis] // 2) % grid[axis])
+        columns.append(cells.long() % grid[axis])
     column = (columns[0][..., :, None] * grid[1] + columns[1][..., None, :]).flatten(-2)
     value = (values[0][..., :, None] * values[1][..., None, :]).flatten(-2)
     order = column.argsort(-1)
