@@ -10,7 +10,12 @@ from typing import Any
 from tests.cuda_check import speed
 from tests.cuda_check.running import Outcome, as_json
 
-_COLUMNS = ("seconds", "whole seconds", "target s", "floor", "steps", "ended by", "peak MiB", "estimate MiB")
+_TIMES = ("seconds", "target s", "floor s", "share", "steps", "set", "ended by", "peak MiB", "estimate MiB")
+_EXPLAINED = (
+    "Seconds from the prepared slice to all images; a fit that its deadline ended has not taken all steps. "
+    "Floor: what the matrix products and FFTs of all steps take at the rates above, and its share of the "
+    "seconds. Peak: of Torch's memory."
+)
 
 
 def write(folder: Path, conditions: dict[str, Any], outcomes: Sequence[Outcome]) -> None:
@@ -35,7 +40,7 @@ def markdown(conditions: dict[str, Any], outcomes: Sequence[Outcome]) -> str:
         "",
         count(outcomes),
     ]
-    parts += ["", "## Times", "", *_times(outcomes), "", "## Checks", "", *_table(outcomes)]
+    parts += ["", "## Times", "", _EXPLAINED, "", *_times(outcomes), "", "## Checks", "", *_table(outcomes)]
     for outcome in outcomes:
         if outcome.status == "failed":
             parts += [
@@ -62,9 +67,9 @@ def count(outcomes: Sequence[Outcome]) -> str:
 
 def _times(outcomes: Sequence[Outcome]) -> list[str]:
     rows = [outcome for outcome in outcomes if outcome.part == speed.PART]
-    lines = [_row(["", *_COLUMNS]), _row(["---"] * (1 + len(_COLUMNS)))]
+    lines = [_row(["", *_TIMES]), _row(["---"] * (1 + len(_TIMES)))]
     for outcome in rows:
-        cells = [_cell(outcome.figures.get(name, "")) for name in _COLUMNS]
+        cells = [_cell(outcome.figures.get(name, "")) for name in _TIMES]
         lines.append(_row([outcome.name, *cells] if outcome.figures else [outcome.name, outcome.status]))
     return lines
 

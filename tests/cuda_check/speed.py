@@ -38,7 +38,7 @@ TARGETS_S = {
 }
 """On an H200, from the prepared slice to all images; the preview from its last readout on."""
 _LIMITS_S = {"cuda": 35.0, "cpu": 0.5}
-"""Of a method; a fit that takes longer is cut off there, and what it would have taken is told."""
+"""Of a method; a fit that takes longer is cut off there, and how far it got is told."""
 _OVERHEAD_S = 15.0
 _COUNTED_STEPS = (1, 2)
 
@@ -60,9 +60,12 @@ def method_time(setting: Setting, name: str, limit: float) -> dict[str, Any]:
     if setting.is_cuda:
         torch.cuda.reset_peak_memory_stats()
     seconds, details = work(options, limit)
-    figures: dict[str, Any] = {"seconds": seconds, "floor": floor_s / seconds}
-    figures |= _of_all_steps(name, options, details, seconds)
-    figures["whole seconds"] = figures.get("whole seconds", seconds)
+    figures: dict[str, Any] = {"seconds": seconds, "floor s": floor_s}
+    if details.get("stopped") != "deadline":
+        figures["share"] = floor_s / seconds
+    if "steps" in details:
+        figures |= {"steps": details["steps"], "ended by": details["stopped"]}
+        figures["set"] = ", ".join(f"{key} {n}" for key, n in _step_counts(name, options).items())
     if setting.is_cuda:
         figures["peak MiB"] = torch.cuda.max_memory_allocated() / 2**20
     method, chosen = resolve(name, options)
@@ -104,19 +107,6 @@ def _shrunk(name: str) -> dict[str, Any]:
     fields = resolve(name, {})[0].options.model_fields
     sizes = {key: value for key, value in SMALL_FIT.items() if key in fields} if "steps" in fields else {}
     return sizes | {key: 3 for key in fields if key.endswith("steps")}
-
-
-def _of_all_steps(
-    name: str, options: dict[str, Any], details: dict[str, Any], seconds: float
-) -> dict[str, Any]:
-    """How far a fit got, why it ended, and how long all of its steps would have taken."""
-    if "steps" not in details:
-        return {}
-    planned = sum(_step_counts(name, options).values())
-    figures = {"steps": details["steps"], "ended by": details["stopped"]}
-    if details["stopped"] == "deadline":
-        figures["whole seconds"] = seconds * max(1.0, planned / details["steps"])
-    return figures
 
 
 def _step_counts(name: str, options: dict[str, Any]) -> dict[str, int]:
