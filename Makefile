@@ -28,7 +28,7 @@ define packages
 @test -e $@ || { echo "pip failed, see above"; exit 1; }
 endef
 
-.PHONY: install demo table evaluate test lint bench clean
+.PHONY: install demo table evaluate test lint bench cuda clean
 .DELETE_ON_ERROR:
 
 $(BIN)/python:
@@ -56,6 +56,11 @@ $(VENV)/.installed-bench: pyproject.toml | $(VENV)/.torch
 
 install: $(VENV)/.installed
 	@echo "Installed: $(PISCO)"
+
+$(VENV)/.installed-cuda: pyproject.toml | $(VENV)/.torch
+	@echo "Installing gadgetron-pisco with the libraries of CUDA"
+	$(call packages,-e '.[cuda]')
+	@touch $(VENV)/.installed
 
 demo: $(VENV)/.installed
 	@mkdir -p $(OUT)
@@ -92,6 +97,10 @@ lint: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m tests.benchmarks
 
+# What wants a GPU, within 8 minutes; without one it says so.
+cuda: $(VENV)/.installed-cuda
+	$(BIN)/python -m tests.cuda_check
+
 clean:
-	rm -rf $(VENV) $(OUT) $(EVALUATION) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(OUT) cuda_check $(EVALUATION) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

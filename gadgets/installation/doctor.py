@@ -80,19 +80,38 @@ def _torch() -> Iterator[Finding]:
             False,
             "none needed: all methods run on the CPU, slower",
         )
+        yield Finding("NUFFT", "finufft, on the CPU")
         return
     memory = torch.cuda.get_device_properties(0).total_memory / 2**30
     yield Finding("GPU", f"{torch.cuda.get_device_name(0)}, {memory:.0f} GiB, CUDA {torch.version.cuda}")
-    yield from (_importable(name) for name in ("cupy", "cufinufft"))
+    yield _cuda_nufft()
+    yield _cupy(torch.version.cuda or "")
 
 
-def _importable(name: str) -> Finding:
+def _cuda_nufft() -> Finding:
+    """Which library transforms on the GPU, and why not the faster one."""
+    from python_recon.errors import BackendError
+    from python_recon.operators.plans import load_cufinufft
+
     try:
-        module = importlib.import_module(name)
+        return Finding("NUFFT", f"cufinufft {load_cufinufft().__version__}", is_essential=False)
+    except BackendError as error:
+        cure = "pip install gadgetron-pisco[cuda]"
+        return Finding("NUFFT", f"the built-in gridder: {error}", False, False, cure)
+
+
+def _cupy(cuda: str) -> Finding:
+    """CuPy, which only CuPy arrays need, and the CUDA that it and Torch are built for."""
+    try:
+        cupy = importlib.import_module("cupy")
+        built_for = cupy.cuda.runtime.runtimeGetVersion() // 1000
     except Exception as error:
-        cure = "pip install gadgetron-pisco[cuda]; without it the built-in gridder runs"
-        return Finding(name, f"{type(error).__name__}: {error}", False, False, cure)
-    return Finding(name, str(getattr(module, "__version__", "imports")), is_essential=False)
+        cure = "pip install gadgetron-pisco[cuda]; only callers with CuPy arrays need it"
+        return Finding("cupy", f"{type(error).__name__}: {error}", False, False, cure)
+    found = f"{cupy.__version__} for CUDA {built_for}"
+    if cuda.split(".")[0] != str(built_for):
+        found += f", beside a Torch for CUDA {cuda}: Torch tensors are not handed to it"
+    return Finding("cupy", found, is_essential=False)
 
 
 def _configs() -> Finding:

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from python_recon.fields.field import KSpaceField
-from python_recon.losses import Iconik, neighbourhood
+from python_recon.losses import Iconik
 
 TOGETHER = 4096
 """Neighbourhoods evaluated together: nine times as many points of the field."""
@@ -55,4 +55,4 @@ class CorrectedField(KSpaceField):
         module.requires_grad_(True)
 
     def _around(self, k: torch.Tensor) -> torch.Tensor:
-        return neighbourhood(k, self.spacing).flatten(0, 2)
+        return self.correction.neighbourhood(k, self.spacing).flatten(0, 2)

@@ -131,7 +131,7 @@ class _Features(torch.autograd.Function):
         ctx.save_for_backward(x, level_weights)
         ctx.grid = grid
         result = x.new_empty(len(x), grid.n_features)
-        _launch(_gather, grid, x, level_weights, table.contiguous(), result)
+        _launch(grid, x, level_weights, table.contiguous(), result, learns=False)
         return result
 
     @staticmethod
@@ -139,23 +139,24 @@ class _Features(torch.autograd.Function):
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
         x, level_weights = ctx.saved_tensors
         table_gradient = gradient.new_zeros(ctx.grid.table.shape)
-        _launch(_scatter, ctx.grid, x, level_weights, table_gradient, gradient.contiguous())
+        _launch(ctx.grid, x, level_weights, table_gradient, gradient.contiguous(), learns=True)
         return table_gradient, None, None, None
 
 
 def _launch(
-    kernel: Any,
     grid: HashedTable,
     x: torch.Tensor,
     level_weights: torch.Tensor,
     table: torch.Tensor,
     encoded: torch.Tensor,
+    *,
+    learns: bool,
 ) -> None:
-    """Run a kernel over all points of one level after the other, so that a level stays in the cache."""
+    """Run the kernel over all points of one level after the other, so that a level stays in the cache."""
     n_points, n_dims = x.shape
     n_features = table.shape[1]
     with torch.cuda.device_of(x):  # type: ignore[no-untyped-call]
-        kernel[(triton.cdiv(n_points, _BLOCK), grid.n_levels)](
+        _encode[(triton.cdiv(n_points, _BLOCK), grid.n_levels)](
             *(x, table, encoded, level_weights, grid.resolutions, grid.offsets, n_points),
             n_levels=grid.n_levels,
             n_dense=grid.n_dense,
@@ -164,13 +165,14 @@ def _launch(
             width=triton.next_power_of_2(n_features),
             hash_mask=grid.hash_mask,
             block=_BLOCK,
+            learns=learns,
             enable_fp_fusion=False,  # Torch rounds the position before it takes the cell off.
         )
 
 
 # do_not_specialize: one kernel for every number of points, so that none is compiled within a CUDA graph.
 @triton.jit(do_not_specialize=["n_points"])  # type: ignore[untyped-decorator]
-def _gather(
+def _encode(
     x: tl.tensor,
     table: tl.tensor,
     encoded: tl.tensor,
@@ -185,47 +187,29 @@ def _gather(
     width: tl.constexpr,
     hash_mask: tl.constexpr,
     block: tl.constexpr,
+    learns: tl.constexpr,
 ) -> None:
-    """Interpolate the features of a level at a block of points."""
+    """A level at a block of points: its features from the table to ``encoded``, or gradients back.
+
+    Where it learns, ``encoded`` are the gradients of the features, and the table is its gradient, to which
+    they are added.
+    """
     level, point, feature, inside = _part(n_points, n_features, width, block)
     scale = tl.load(level_weights + level)
-    total = tl.zeros([block, width], dtype=x.dtype.element_ty)
-    if scale != 0:
-        for corner in tl.static_range(2**n_dims):
-            weight, row = _corner(x, resolutions, level, point, n_points, corner, n_dense, n_dims, hash_mask)
-            entry = (tl.load(offsets + level) + row)[:, None] * n_features + feature[None, :]
-            total += weight[:, None] * tl.load(table + entry, mask=inside, other=0.0)
     place = (point * n_levels + level)[:, None] * n_features + feature[None, :]
-    tl.store(encoded + place, scale * total, mask=inside)
-
-
-@triton.jit(do_not_specialize=["n_points"])  # type: ignore[untyped-decorator]
-def _scatter(
-    x: tl.tensor,
-    table: tl.tensor,
-    encoded: tl.tensor,
-    level_weights: tl.tensor,
-    resolutions: tl.tensor,
-    offsets: tl.tensor,
-    n_points: tl.tensor,
-    n_levels: tl.constexpr,
-    n_dense: tl.constexpr,
-    n_dims: tl.constexpr,
-    n_features: tl.constexpr,
-    width: tl.constexpr,
-    hash_mask: tl.constexpr,
-    block: tl.constexpr,
-) -> None:
-    """Add the gradients ``encoded`` of a block of points to the gradient ``table`` of a level."""
-    level, point, feature, inside = _part(n_points, n_features, width, block)
-    scale = tl.load(level_weights + level)
+    values = tl.zeros([block, width], dtype=x.dtype.element_ty)
     if scale != 0:
-        place = (point * n_levels + level)[:, None] * n_features + feature[None, :]
-        gradient = scale * tl.load(encoded + place, mask=inside, other=0.0)
+        if learns:
+            values = scale * tl.load(encoded + place, mask=inside, other=0.0)
         for corner in tl.static_range(2**n_dims):
             weight, row = _corner(x, resolutions, level, point, n_points, corner, n_dense, n_dims, hash_mask)
-            entry = (tl.load(offsets + level) + row)[:, None] * n_features + feature[None, :]
-            tl.atomic_add(table + entry, weight[:, None] * gradient, mask=inside, sem="relaxed")
+            entry = table + (tl.load(offsets + level) + row)[:, None] * n_features + feature[None, :]
+            if learns:
+                tl.atomic_add(entry, weight[:, None] * values, mask=inside, sem="relaxed")
+            else:
+                values += weight[:, None] * tl.load(entry, mask=inside, other=0.0)
+    if not learns:
+        tl.store(encoded + place, scale * values, mask=inside)
 
 
 @triton.jit  # type: ignore[untyped-decorator]

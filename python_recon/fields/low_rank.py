@@ -18,6 +18,32 @@ from python_recon.judging.shares import WHOLE, Shares
 from python_recon.operators.nufft import Nufft
 
 
+class Places:
+    """Where components are asked for their signal, perhaps again and again: planned once.
+
+    Parameters
+    ----------
+    k, t
+        (point, 2) and (point,).
+    maps
+        (coil, y, x) complex.
+    temporal
+        t (...,) to (..., component).
+    """
+
+    def __init__(self, k: torch.Tensor, t: torch.Tensor, maps: torch.Tensor, temporal: TemporalBasis) -> None:
+        rows, columns = maps.shape[-2:]
+        half = torch.tensor([columns / 2, rows / 2], device=k.device)
+        self._nufft = Nufft((k * half)[None, None], (rows, columns))
+        self._maps, self._weights = maps, temporal(t).T
+
+    def signals(self, pixels: torch.Tensor) -> Iterator[torch.Tensor]:
+        """Signal (point, coil) of each of the components (component, y, x)."""
+        for component, weight in zip(pixels, self._weights, strict=True):
+            signal = self._nufft.forward((component * self._maps)[None])[0, :, 0]
+            yield signal.T * weight[:, None]
+
+
 class LowRankStart(nn.Module):
     """Component images, coil maps and a temporal basis.
 
@@ -52,12 +78,7 @@ class LowRankStart(nn.Module):
         return torch.stack(list(self._parts(k, t)))
 
     def _parts(self, k: torch.Tensor, t: torch.Tensor) -> Iterator[torch.Tensor]:
-        rows, columns = self.pixels.shape[-2:]
-        half = torch.tensor([columns / 2, rows / 2], device=k.device)
-        nufft = Nufft((k * half)[None, None], (rows, columns))
-        for component, weight in zip(self.pixels, self.temporal(t).T, strict=True):
-            signal = nufft.forward((component * self.maps)[None])[0, :, 0]
-            yield signal.T * weight[:, None]
+        return Places(k, t, self.maps, self.temporal).signals(self.pixels)
 
     def grid(self) -> torch.Tensor:
         """Cartesian k-space of the components, (component, y, x, coil)."""

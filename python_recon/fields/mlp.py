@@ -31,8 +31,12 @@ class Mlp(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """(..., n_in) -> (..., n_out)."""
-        return self.layers(features)  # type: ignore[no-any-return]
+        """(..., n_in) -> (..., n_out), the output in the precision of the parameters also under autocast."""
+        hidden, output = self.layers[:-1](features), self.layers[-1]
+        if hidden.dtype == output.weight.dtype:
+            return output(hidden)  # type: ignore[no-any-return]
+        with torch.autocast(hidden.device.type, enabled=False):
+            return output(hidden.to(output.weight.dtype))  # type: ignore[no-any-return]
 
 
 def uniform_linear(

@@ -48,6 +48,10 @@ class TileConsistency(nn.Module):
         self._kernels = kernels_of("alternating")
         size = tile_size(n_coils, self._kernels[0], n_components=_TIMES)
         self._tiles = Tiles(matrix, size)
+        inner, border = _inner_and_border(size, self._kernels[0].reach)
+        self.register_buffer("_inner", inner, persistent=False)
+        self.register_buffer("_border", border, persistent=False)
+        self.register_buffer("_places", torch.cat([inner, border]).argsort(), persistent=False)
         self._n_tiles, self._calls = n_tiles, 0
         self._temporal = None if start is None else start.temporal
         self.register_buffer("_half", torch.tensor([matrix[1], matrix[0]]) / 2, persistent=False)
@@ -57,7 +61,7 @@ class TileConsistency(nn.Module):
         """Loss of the field at random tiles and moments."""
         k = self._tiles.coordinates(self._n_tiles, generator)
         t = torch.rand(_TIMES, generator=generator, device=k.device)
-        values = field.at_times(k.flatten(0, 2), t).reshape(_TIMES, *k.shape[:3], field.n_coils)
+        values = self._values(field, k, t)
         if self._temporal is not None and self.start_grid is not None:
             index = (k * self.get_buffer("_half") + self.get_buffer("_half").floor()).round().long()
             start = self.start_grid[:, index[..., 1], index[..., 0]]
@@ -66,6 +70,19 @@ class TileConsistency(nn.Module):
         self._calls += 1
         loss, _ = self._pisco(*slice_patches(values, kernel), generator=generator)
         return loss  # type: ignore[no-any-return]
+
+    def _values(self, field: KSpaceField, k: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        """The field (time, tile, y, x, coil) at k (tile, y, x, 2).
+
+        Points at the border of a tile are neighbours only: where these carry no gradient, they need no graph.
+        """
+        points = k.flatten(1, 2)
+        parts = [self.get_buffer(name) for name in ("_inner", "_border")]
+        learns = (True, self._pisco.gradient_through != "targets")
+        values = [
+            _at_times(field, points[:, part], t, each) for part, each in zip(parts, learns, strict=True)
+        ]
+        return torch.cat(values, 2)[:, :, self.get_buffer("_places")].reshape(len(t), *k.shape[:3], -1)
 
 
 class ScatteredConsistency(nn.Module):
@@ -96,9 +113,21 @@ class ScatteredConsistency(nn.Module):
         """Loss of the field at random targets and one moment."""
         targets_k, patches_k = self._pisco.sample_patches(generator, self._candidates)
         t = torch.rand(1, generator=generator, device=targets_k.device)
-        k = torch.cat([targets_k[..., None, :], patches_k], -2)
-        values = field.at_times(k.reshape(-1, 2), t)[0].reshape(*k.shape[:-1], field.n_coils)
-        loss, _ = self._pisco(
-            values[..., 0, :], values[..., 1:, :], targets_k, patches_k, generator=generator
-        )
+        through = self._pisco.gradient_through
+        targets = _at_times(field, targets_k, t, through != "patches")[0]
+        patches = _at_times(field, patches_k, t, through != "targets")[0]
+        loss, _ = self._pisco(targets, patches, targets_k, patches_k, generator=generator)
         return loss  # type: ignore[no-any-return]
+
+
+def _at_times(field: KSpaceField, k: torch.Tensor, t: torch.Tensor, learns: bool) -> torch.Tensor:
+    """The field (time, ..., coil) at k (..., 2); without a graph where its gradient is not wanted."""
+    with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
+        return field.at_times(k.reshape(-1, 2), t).reshape(len(t), *k.shape[:-1], -1)
+
+
+def _inner_and_border(size: int, reach: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Indices of the points of a tile (y, x), flattened, that are targets, and of those that are not."""
+    is_inner = torch.zeros(size, size, dtype=torch.bool)
+    is_inner[reach:-reach, reach:-reach] = True
+    return is_inner.flatten().nonzero()[:, 0], (~is_inner).flatten().nonzero()[:, 0]

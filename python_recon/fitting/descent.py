@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from statistics import fmean
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 from torch import nn
 
 from python_recon.errors import BackendError
+from python_recon.fitting.capture import Step
 from python_recon.fitting.tracking import Track, untracked
 from python_recon.judging.shares import WHOLE, Shares
 from python_recon.resources.schedule import Budget
@@ -77,22 +79,39 @@ def constant(_done: float) -> float:
 
 
 def adam(parameters: Iterable[Any], rate: float, device: torch.device, **options: Any) -> torch.optim.Adam:
-    """Adam over parameters or groups of them; on CUDA in the form that a graph can capture."""
+    """Adam over parameters or groups of them; on CUDA in the form that a graph can capture.
+
+    Fused, it keeps its state and reads its rate on the device. It is ``capturable`` only within a capture
+    (see :mod:`~python_recon.fitting.capture`): Torch warns of such optimisers where they step uncaptured.
+    """
     if device.type != "cuda":
         return torch.optim.Adam(parameters, rate, **options)
-    return torch.optim.Adam(parameters, torch.tensor(rate, device=device), capturable=True, **options)
+    return torch.optim.Adam(parameters, torch.tensor(rate, device=device), fused=True, **options)
 
 
-def stepping(optimiser: torch.optim.Optimizer, backward: Backward) -> TakeStep:
-    """Steps along the gradients that ``backward`` leaves."""
+def gradient_step(optimiser: torch.optim.Optimizer, backward: Callable[[], torch.Tensor]) -> Step:
+    """A step along the gradients that ``backward`` leaves in the parameters; it gives the loss, a scalar."""
 
-    def step(_number: int, done: float) -> torch.Tensor:
+    def step() -> torch.Tensor:
         optimiser.zero_grad(set_to_none=True)
-        loss = backward(done)
+        loss = backward()
         optimiser.step()
         return loss
 
     return step
+
+
+def stepping(optimiser: torch.optim.Optimizer, backward: Backward) -> TakeStep:
+    """Such steps, where the share of the fit that is done matters."""
+    return lambda _number, done: gradient_step(optimiser, partial(backward, done))()
+
+
+def set_rate(group: dict[str, Any], rate: float) -> None:
+    """The learning rate of a group of an optimiser's parameters, in the memory that a captured step reads."""
+    if isinstance(group["lr"], torch.Tensor):
+        group["lr"].fill_(rate)
+    else:
+        group["lr"] = rate
 
 
 def descend(
@@ -181,10 +200,7 @@ class _Descent:
 
     def _set_rates(self, factor: float) -> None:
         for group, rate in zip(self.optimiser.param_groups, self.rates, strict=True):
-            if isinstance(group["lr"], torch.Tensor):
-                group["lr"].fill_(factor * rate)
-            else:
-                group["lr"] = factor * rate
+            set_rate(group, factor * rate)
 
     def _look(self, loss: float, done: float) -> None:
         """Judge the field, keep it if it is the best so far, and tell the user."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,8 +10,9 @@ import torch
 from torch import nn
 
 from python_recon.fields.field import KSpaceField
-from python_recon.fitting.capture import captured
+from python_recon.fitting.capture import Step, captured
 from python_recon.fitting.descent import Descent, FitReport, adam, constant, cosine, descend
+from python_recon.fitting.precision import mixed_precision
 from python_recon.fitting.tracking import Track, untracked
 from python_recon.judging.judge import Judge
 from python_recon.judging.samples import Samples
@@ -127,8 +127,10 @@ class _Steps:
     def __post_init__(self) -> None:
         device = self.samples.k.device
         self.chosen = torch.zeros(self.plan.batch, dtype=torch.int64, device=device)
-        data_step = partial(self._descend, self._data_term)
-        self.data_step = captured(data_step, device) if self.plan.is_captured else data_step
+        data_step: Step = partial(self._descend, self._data_term)
+        self.data_step = data_step
+        if self.plan.is_captured:
+            self.data_step = captured(data_step, self.optimiser, device, self.plan.steps)
 
     def __call__(self, _number: int, done: float) -> torch.Tensor:
         """One optimiser step, or two where PISCO has its own; the data term."""
@@ -146,13 +148,13 @@ class _Steps:
         return data.detach()
 
     def _weighed(self, consistency: Consistency, weight: float) -> torch.Tensor:
-        with _mixed_precision(self.samples.k.device):
+        with mixed_precision(self.samples.k.device):
             return weight * consistency(self.net, self.generator)
 
     def _data_term(self) -> torch.Tensor:
         """Of the chosen samples."""
         k = self.samples.k[self.chosen]
-        with _mixed_precision(k.device):
+        with mixed_precision(k.device):
             predicted = self.forward(k, self.samples.t[self.chosen])
         if self.offset is not None:
             predicted = predicted + self.offset[self.chosen]
@@ -170,14 +172,6 @@ class _Steps:
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
         return loss.detach()
-
-
-def _mixed_precision(device: torch.device) -> AbstractContextManager[object]:
-    """bfloat16 products on a GPU; parameters and everything else stay float32."""
-    if device.type != "cuda":
-        return nullcontext()
-    # Without its cache, whose copies of the weights would outlive a step that is replayed as a graph.
-    return torch.autocast("cuda", torch.bfloat16, cache_enabled=False)
 
 
 def parameters_of(module: nn.Module) -> int:

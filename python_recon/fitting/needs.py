@@ -7,35 +7,57 @@ on a GPU take less; a batch that is too large there for what is free is made sma
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from python_recon.fields.building import FieldOptions
 from python_recon.fields.image_field import ImageFieldOptions, SpaceTimeOptions
 
 LOOKED_AT = 16_384
 """Points of held-out spokes that are evaluated together."""
-_COMPONENTS = 6
-"""Of a temporal basis that is learned from the scan."""
 _COPIES = 6
 """Of a parameter: itself, its gradient, up to three moments of Adam and the best so far."""
 _PER_CORNER = 3
 """Values that are kept for each feature and corner of a cell of a hash grid."""
 
 
-def with_graph(n_points: float, n_coils: int, options: FieldOptions) -> float:
-    """Of a field of k-space at so many points, with what its gradient needs: every layer and its sine."""
-    kept = 2 * options.n_features + (2 * options.layers + 2) * options.width + 3 * _outputs(n_coils, options)
-    return 4.0 * _rows(n_points, n_coils, options) * kept
+@dataclass(frozen=True)
+class FieldNeed:
+    """Bytes of a field of k-space."""
 
+    options: FieldOptions
+    n_coils: int
+    n_components: int
+    """Of a temporal basis that is learned from the scan."""
 
-def without_graph(n_points: float, n_coils: int, options: FieldOptions) -> float:
-    """Of a field of k-space at so many points, where only its values are wanted: one layer and the next."""
-    held = options.n_features + 2 * options.width + _outputs(n_coils, options)
-    return 8.0 * _rows(n_points, n_coils, options) * held
+    def with_graph(self, n_points: float) -> float:
+        """At so many points, with what its gradient needs: every layer and its sine."""
+        options = self.options
+        kept = 2 * options.n_features + (2 * options.layers + 2) * options.width + 3 * self._n_outputs
+        return 4.0 * self._rows(n_points) * kept
 
+    def without_graph(self, n_points: float) -> float:
+        """At so many points, where only its values are wanted: one layer and the next."""
+        held = self.options.n_features + 2 * self.options.width + self._n_outputs
+        return 8.0 * self._rows(n_points) * held
 
-def parameters(n_coils: int, options: FieldOptions) -> float:
-    """Of the weights of a field of k-space, while they are fitted."""
-    inner = options.n_features + (options.layers - 1) * options.width + _outputs(n_coils, options)
-    return 4.0 * _COPIES * options.width * inner
+    @property
+    def parameters(self) -> float:
+        """Of its weights, while they are fitted."""
+        options = self.options
+        inner = options.n_features + (options.layers - 1) * options.width + self._n_outputs
+        return 4.0 * _COPIES * options.width * inner
+
+    def _rows(self, n_points: float) -> float:
+        """Evaluations of the network: a field that has the coil as an input takes one for each."""
+        return n_points * self.n_coils if self.options.field == "coilwise" else n_points
+
+    @property
+    def _n_outputs(self) -> int:
+        options = self.options
+        if options.field == "coilwise":
+            return 2
+        n_functions = 2 * options.harmonics + 1 if options.harmonics else self.n_components
+        return 2 * self.n_coils * (n_functions if options.field == "separable" else 1)
 
 
 def image_field(
@@ -48,15 +70,3 @@ def image_field(
     n_features = options.levels * options.features
     kept = _PER_CORNER * 2**n_dims * n_features + (2 * options.layers + 2) * options.width
     return 4.0 * (n_points * kept + _COPIES * n_features * min(n_cells, 2.0**options.log2_table_size))
-
-
-def _rows(n_points: float, n_coils: int, options: FieldOptions) -> float:
-    """Evaluations of the network: a field that has the coil as an input takes one for each."""
-    return n_points * n_coils if options.field == "coilwise" else n_points
-
-
-def _outputs(n_coils: int, options: FieldOptions) -> int:
-    if options.field == "coilwise":
-        return 2
-    n_functions = (2 * options.harmonics + 1 if options.harmonics else _COMPONENTS) * 2 * n_coils
-    return n_functions if options.field == "separable" else 2 * n_coils

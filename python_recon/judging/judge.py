@@ -33,6 +33,9 @@ class Judge:
 
     def __init__(self, samples: Samples, offset: torch.Tensor | None = None) -> None:
         self._samples, self._offset = samples, offset
+        chunks = torch.split(samples.k, _CHUNK), torch.split(samples.t, _CHUNK)
+        self.places = tuple(zip(*chunks, strict=True))
+        """k and t for which the field is asked, always the same tensors: plans for them can be kept."""
         self._weights = torch.linalg.vector_norm(samples.k, dim=-1)[:, None]
 
     def __call__(self, field: Signal) -> tuple[float, Shares]:
@@ -53,7 +56,5 @@ class Judge:
 
     @torch.no_grad()
     def _predict(self, field: Signal) -> Iterator[torch.Tensor]:
-        for k, t in zip(
-            torch.split(self._samples.k, _CHUNK), torch.split(self._samples.t, _CHUNK), strict=True
-        ):
+        for k, t in self.places:
             yield field(k, t)

@@ -14,7 +14,7 @@ Iconik calibrated correction of a field by its neighbours     arXiv:2308.08830
 from __future__ import annotations
 
 from python_recon.losses.hdr import hdr, hdr_weights
-from python_recon.losses.iconik import Iconik, innermost, neighbourhood
+from python_recon.losses.iconik import Iconik, innermost
 from python_recon.losses.kernels import GEOMETRIES, Kernel, kernels_of
 from python_recon.losses.pisco import Pisco, predict
 from python_recon.losses.tiles import Tiles, slice_patches, tile_size
@@ -29,7 +29,6 @@ __all__ = [
     "hdr_weights",
     "innermost",
     "kernels_of",
-    "neighbourhood",
     "predict",
     "slice_patches",
     "tile_size",

@@ -45,9 +45,15 @@ class Iconik(nn.Module):
         is_neighbour = torch.ones(3, 3, 1)
         is_neighbour[1, 1] = 0
         self.register_buffer("_is_neighbour", is_neighbour, persistent=False)
+        self._around = Kernel(SQUARE)
+
+    def neighbourhood(self, k: torch.Tensor, spacing: torch.Tensor) -> torch.Tensor:
+        """Coordinates (point, 3, 3, 2), rows along ky, around k (point, 2); spacing (2,) along kx and ky."""
+        points: torch.Tensor = self._around(k, spacing)
+        return points.reshape(len(k), 3, 3, 2)
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
-        """Value (point, coil) from values (point, 3, 3, coil) at :func:`neighbourhood`; rows are ky.
+        """Value (point, coil) from values (point, 3, 3, coil) at :meth:`neighbourhood`; rows are ky.
 
         Raises
         ------
@@ -62,13 +68,6 @@ class Iconik(nn.Module):
         x = _relu(functional.conv2d(x, first, padding=1))
         x = _relu(functional.conv2d(x, second, padding=1))
         return functional.conv2d(x, third)[:, :, 0, 0]
-
-
-def neighbourhood(k: torch.Tensor, spacing: torch.Tensor) -> torch.Tensor:
-    """Coordinates (point, 3, 3, 2), rows along ky, around k (point, 2); spacing (2,) along kx and ky."""
-    kernel = Kernel(SQUARE).to(k.device)
-    points: torch.Tensor = kernel(k, spacing)
-    return points.reshape(len(k), 3, 3, 2)
 
 
 def innermost(k: torch.Tensor, share: float = 0.4) -> torch.Tensor:

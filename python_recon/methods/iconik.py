@@ -23,14 +23,13 @@ from python_recon.data import CoilMaps, KSpace
 from python_recon.errors import BackendError
 from python_recon.fields.corrected import TOGETHER, CorrectedField
 from python_recon.fields.field import KSpaceField
-from python_recon.fitting import needs
 from python_recon.fitting.descent import FitReport
 from python_recon.fitting.fit import FitPlan, fit
 from python_recon.fitting.tracking import Track, under, untracked
 from python_recon.judging.judge import Judge
 from python_recon.judging.samples import Samples
 from python_recon.losses import Iconik, innermost
-from python_recon.methods.neural_kspace import FitOptions, Problem, new_field, plan_of
+from python_recon.methods.neural_kspace import FitOptions, Problem, field_need, new_field, plan_of
 from python_recon.methods.registry import Method, Reconstruction
 from python_recon.resources.memory import Size, series_need
 from python_recon.resources.schedule import Budget, part_of
@@ -186,9 +185,9 @@ def _need(size: Size, options: IconikOptions) -> float:
     Every neighbourhood takes nine evaluations of the field. What is freed between the stages is in pieces.
     """
     looked_at = 9 * min(TOGETHER, size.matrix[0] * size.matrix[1])
-    steps = needs.with_graph(max(options.batch, 9 * options.neighbourhoods), size.n_coils, options)
-    field = needs.without_graph(looked_at, size.n_coils, options)
-    return series_need(size) + needs.parameters(size.n_coils, options) + steps + field
+    net = field_need(size, options)
+    steps = net.with_graph(max(options.batch, 9 * options.neighbourhoods))
+    return series_need(size) + net.parameters + steps + net.without_graph(looked_at)
 
 
 METHOD = Method(run, IconikOptions, _need)

@@ -253,23 +253,33 @@ def _need(size: Size, options: NeuralKSpaceOptions) -> float:
     """Memory of a fit: the series and the weights, and the steps or, larger, the field as it is looked at."""
     held_out = options.held_out_share * size.n_frames * size.n_spokes * size.n_samples
     looked_at = max(size.matrix[0] * size.matrix[1], min(held_out, needs.LOOKED_AT))
-    n_points = max(options.batch, _consistency_points(size.n_coils, options))
-    steps = needs.with_graph(n_points, size.n_coils, options)
-    field = max(steps, needs.without_graph(looked_at, size.n_coils, options))
-    weights = needs.parameters(size.n_coils, options)
+    net = field_need(size, options)
+    learned, asked = _consistency_points(size.n_coils, options)
+    steps = max(net.with_graph(options.batch), net.with_graph(learned) + net.without_graph(asked))
+    weights = net.parameters
     if options.pisco_weight == "held_out":  # the fit where the trials begin, and where each of them ended
         weights *= 1 + (len(WEIGHTS) + 1) / 2
-    return series_need(size) + weights + field
+    return series_need(size) + weights + max(steps, net.without_graph(looked_at))
 
 
-def _consistency_points(n_coils: int, options: NeuralKSpaceOptions) -> float:
-    """Points at which PISCO evaluates the field in a step."""
+def field_need(size: Size, options: FitOptions) -> needs.FieldNeed:
+    """What the field of such a slice needs."""
+    return needs.FieldNeed(options, size.n_coils, min(SubspaceOptions().components, size.n_frames))
+
+
+def _consistency_points(n_coils: int, options: NeuralKSpaceOptions) -> tuple[float, float]:
+    """Points at which PISCO evaluates the field in a step: those with a gradient, and the others."""
     if options.pisco_weight == 0 or n_coils == 1:
-        return 0
+        return 0, 0
+    is_distance = options.pisco_variant == "distance"
     if options.pisco_form == "tiles":
-        return options.pisco_sets * tile_size(n_coils, kernels_of("alternating")[0]) ** 2
-    n_neighbours = 8 if options.pisco_variant == "distance" else 6
-    return options.pisco_sets * 1.1 * n_neighbours * n_coils**2 * (n_neighbours + 1)
+        kernel = kernels_of("alternating")[0]
+        side = tile_size(n_coils, kernel)
+        inner = side if is_distance else side - 2 * kernel.reach
+        return options.pisco_sets * inner**2, options.pisco_sets * (side**2 - inner**2)
+    n_neighbours = 8 if is_distance else 6
+    rows = options.pisco_sets * 1.1 * n_neighbours * n_coils**2
+    return (rows * n_neighbours, rows) if is_distance else (rows, rows * n_neighbours)
 
 
 METHOD = Method(run, NeuralKSpaceOptions, _need)

@@ -14,13 +14,10 @@ from the scan, where the paper has a nuclear norm and a field of three dimension
 
 from __future__ import annotations
 
-import copy
 import logging
 import math
 import time
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import ClassVar
 
 import torch
@@ -30,18 +27,18 @@ from python_recon.data import CoilMaps, KSpace
 from python_recon.fields.image_field import ComponentField, Correction
 from python_recon.fields.low_rank import LowRankStart
 from python_recon.fields.view import View
-from python_recon.fitting.descent import Descent, FitReport, Judgement, adam, cosine, descend, stepping
+from python_recon.fitting.capture import captured
+from python_recon.fitting.descent import Descent, FitReport, adam, cosine, descend, gradient_step
 from python_recon.fitting.shrinking import within_memory
 from python_recon.methods.field_problem import JudgedStart, start_alone
 from python_recon.methods.registry import Method, Reconstruction
 from python_recon.methods.subspace_inr import (
     PATIENCE,
-    DataTerm,
+    ComponentFit,
     ImageProblem,
     SubspaceInrOptions,
     components_need,
     data_term,
-    fit_components,
     held_out_judge,
     new_field,
 )
@@ -86,39 +83,34 @@ def run(kspace: KSpace, maps: CoilMaps, options: StInrOptions, budget: Budget) -
     def attempt(chosen: StInrOptions) -> tuple[ComponentField, FitReport]:
         net = new_field(problem, first.temporal, chosen)
         if not problem.begin(net, budget):
-            distil(net, first, chosen.distillation_steps, for_field)
-        term, judge_of = data_term(problem, net.temporal), partial(held_out_judge, problem, start=first)
-        regularised = _regularised(problem, net, term, judge_of, chosen, for_field)
-        return net, fit_components(problem, net, regularised, for_field, judge_of(net), term)
+            distil(net, first, chosen.distillation_steps, for_field, chosen.compiled == "auto")
+        term, judge = data_term(problem, net.temporal), held_out_judge(problem, net, first)
+        n_steps = chosen.steps + len(_FACTORS) * _trial_steps(chosen)
+        fit = ComponentFit(problem, net, chosen, term, judge, n_steps)
+        return net, fit.run(_regularisation(fit, chosen, for_field), chosen.steps, for_field)
 
     (net, report), taken = within_memory(attempt, options)
     final = start.final(budget)
     return problem.with_options(taken).reconstruction(Correction(net, first), final, report)
 
 
-def _regularised(
-    problem: ImageProblem,
-    net: ComponentField,
-    term: DataTerm,
-    judge_of: Callable[[ComponentField], Judgement | None],
-    options: StInrOptions,
-    budget: Budget,
-) -> StInrOptions:
-    """The options with the spatial regularisation whose short fit predicts held-out spokes best."""
+def _regularisation(fit: ComponentFit, options: StInrOptions, budget: Budget) -> float:
+    """The spatial regularisation whose short fit predicts held-out spokes best."""
     errors = {}
     for index, factor in enumerate(_FACTORS if options.spatial_regularisation else ()):
         weight = factor * options.spatial_regularisation
-        steps = math.ceil(_TRIAL_SHARE * options.steps)
-        chosen = options.model_copy(update={"spatial_regularisation": weight, "steps": steps})
-        trial, part = copy.deepcopy(net), _part(budget, index)
-        found = fit_components(problem, trial, chosen, part, judge_of(trial), term).held_out
+        found = fit.run(weight, _trial_steps(options), _part(budget, index)).held_out
         errors[weight] = min(found) / (1.0 if factor == 1 else _CLEARLY)
         if budget.is_spent:
             break
     best = min(errors, key=errors.__getitem__, default=0.0)
     if best != options.spatial_regularisation:
         _log.info("held-out spokes choose a spatial_regularisation of %g", best)
-    return options.model_copy(update={"spatial_regularisation": best})
+    return best
+
+
+def _trial_steps(options: StInrOptions) -> int:
+    return math.ceil(_TRIAL_SHARE * options.steps)
 
 
 def _part(budget: Budget, index: int) -> Budget:
@@ -128,20 +120,26 @@ def _part(budget: Budget, index: int) -> Budget:
     return replace(budget, seconds=min(seconds, budget.seconds), report=report)
 
 
-def distil(net: ComponentField, start: LowRankStart, steps: int, budget: Budget) -> None:
+def distil(
+    net: ComponentField, start: LowRankStart, steps: int, budget: Budget, is_captured: bool = True
+) -> None:
     """Teach a field the component images of a start of the same basis."""
     rows, columns = start.pixels.shape[-2:]
     view = View.whole((rows, columns))
 
-    def backward(_done: float) -> torch.Tensor:
+    def backward() -> torch.Tensor:
         error = torch.view_as_real(net.components(view) - start.pixels) / net.amplitude
         loss = error.square().sum((0, -1)).mean()
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
-    optimiser = adam(net.parameters(), _DISTILLATION_RATE, start.pixels.device)
+    device = start.pixels.device
+    optimiser = adam(net.parameters(), _DISTILLATION_RATE, device)
+    step = gradient_step(optimiser, backward)
+    if is_captured:
+        step = captured(step, optimiser, device, steps)
     descent = Descent("distillation", steps, cosine, PATIENCE)
-    descend(net, optimiser, stepping(optimiser, backward), descent, budget)
+    descend(net, optimiser, lambda *_: step(), descent, budget)
 
 
 METHOD = Method(run, StInrOptions, components_need)

@@ -14,7 +14,7 @@ compares spoke by spoke; held-out spokes, not a number of steps, end the fit.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -24,12 +24,21 @@ from pydantic import Field
 from python_recon.data import CoilMaps, KSpace
 from python_recon.fields.breathing import TemporalBasis
 from python_recon.fields.image_field import ComponentField, ImageFieldOptions
-from python_recon.fields.low_rank import LowRankStart
+from python_recon.fields.low_rank import LowRankStart, Places
 from python_recon.fields.view import View
 from python_recon.fitting import needs
 from python_recon.fitting.capture import captured
 from python_recon.fitting.component_data import ComponentData, joint_variation, one_frame
-from python_recon.fitting.descent import Descent, FitReport, Judgement, adam, cosine, descend
+from python_recon.fitting.descent import (
+    Descent,
+    FitReport,
+    Judgement,
+    adam,
+    cosine,
+    descend,
+    gradient_step,
+    set_rate,
+)
 from python_recon.fitting.field_time import time_axis
 from python_recon.fitting.keeping import KeepingOptions
 from python_recon.fitting.shrinking import within_memory
@@ -126,7 +135,8 @@ def run(kspace: KSpace, maps: CoilMaps, options: SubspaceInrOptions, budget: Bud
         net = new_field(problem, problem.temporal(basis), chosen)
         problem.begin(net, budget)
         term, judge = data_term(problem, net.temporal), held_out_judge(problem, net)
-        return net, fit_components(problem, net, chosen, budget, judge, term)
+        fit = ComponentFit(problem, net, chosen, term, judge, chosen.steps)
+        return net, fit.run(chosen.spatial_regularisation, chosen.steps, budget)
 
     (net, report), taken = within_memory(attempt, options)
     return problem.with_options(taken).reconstruction(net, None, report)
@@ -139,46 +149,63 @@ def new_field(problem: ImageProblem, temporal: TemporalBasis, options: SubspaceI
     return net.to(problem.kspace.data.device)
 
 
-def fit_components(
-    problem: ImageProblem,
-    net: ComponentField,
-    options: SubspaceInrOptions,
-    budget: Budget,
-    judge: Judgement | None,
-    term: DataTerm,
-) -> FitReport:
-    """Fit a field to the spokes that are kept; raises BackendError where it diverges."""
-    device = problem.kspace.data.device
-    optimiser = adam(net.parameters(), options.learning_rate, device)
-    backward = _backward(problem, net, options, term)
+class ComponentFit:
+    """Fits of a field to the spokes that are kept; all begin alike and take the same steps, captured once.
 
-    def step() -> torch.Tensor:
-        optimiser.zero_grad(set_to_none=True)
-        misfit = backward()
-        optimiser.step()
-        return misfit
+    Parameters
+    ----------
+    net
+        Where it is now, all fits begin.
+    judge
+        Of this field.
+    n_steps
+        Of all fits together.
+    """
 
-    run_step = captured(step, device) if options.compiled == "auto" else step
-    descent = Descent("fit", options.steps, cosine, PATIENCE)
-    return descend(net, optimiser, lambda _number, _done: run_step(), descent, budget, judge, problem.track)
+    def __init__(
+        self,
+        problem: ImageProblem,
+        net: ComponentField,
+        options: SubspaceInrOptions,
+        term: DataTerm,
+        judge: Judgement | None,
+        n_steps: int,
+    ) -> None:
+        device = problem.kspace.data.device
+        self._problem, self._net, self._data, self._judge = problem, net, term.data, judge
+        self._rate, self._first = options.learning_rate, copy.deepcopy(net.state_dict())
+        self._optimiser = adam(net.parameters(), options.learning_rate, device)
+        self._unit = undersampling(problem.fitted_kspace) * term.noise
+        self._weight = torch.zeros((), device=device)
+        step = gradient_step(self._optimiser, self._backward)
+        captures = options.compiled == "auto"
+        self._step = captured(step, self._optimiser, device, n_steps) if captures else step
 
+    def run(self, spatial_regularisation: float, steps: int, budget: Budget) -> FitReport:
+        """One of them; raises BackendError where it diverges."""
+        self._begin()
+        self._weight.copy_(spatial_regularisation * self._unit)
+        descent = Descent("fit", steps, cosine, PATIENCE)
+        net, optimiser, track = self._net, self._optimiser, self._problem.track
+        return descend(net, optimiser, lambda *_: self._step(), descent, budget, self._judge, track)
 
-def _backward(
-    problem: ImageProblem, net: ComponentField, options: SubspaceInrOptions, term: DataTerm
-) -> Callable[[], torch.Tensor]:
-    """Leaves the gradients of the functional in the parameters, and gives the misfit."""
-    data = term.data
-    weight = options.spatial_regularisation * undersampling(problem.fitted_kspace) * term.noise
+    def _begin(self) -> None:
+        """Field and optimiser as they were at first, in the memory that a captured step knows."""
+        self._net.load_state_dict(self._first)
+        for state in self._optimiser.state.values():
+            for moment in state.values():
+                moment.zero_()
+        for group in self._optimiser.param_groups:
+            set_rate(group, self._rate)
 
-    def backward() -> torch.Tensor:
-        components = net.components(problem.view)
-        slope, misfit = data.slope(components.detach())
+    def _backward(self) -> torch.Tensor:
+        """Leaves the gradients of the functional in the parameters, and gives the misfit."""
+        components = self._net.components(self._problem.view)
+        slope, misfit = self._data.slope(components.detach())
         loss = (slope.conj() * components).real.sum()
-        loss = loss + weight * joint_variation(components, net.amplitude)
-        (loss / data.energy).backward()  # type: ignore[no-untyped-call]
+        loss = loss + self._weight * joint_variation(components, self._net.amplitude)
+        (loss / self._data.energy).backward()  # type: ignore[no-untyped-call]
         return misfit
-
-    return backward
 
 
 def data_term(problem: ImageProblem, temporal: TemporalBasis) -> DataTerm:
@@ -197,13 +224,14 @@ def held_out_judge(
     if held_out is None:
         return None
     judge = Judge(held_out, None if start is None else start.signal(held_out.k, held_out.t))
+    places = {id(k): Places(k, t, problem.maps.maps, net.temporal) for k, t in judge.places}
 
     @torch.no_grad()
     def judgement() -> tuple[float, Shares]:
         components = net.components(problem.view)
         if start is not None:
             components = components - start.pixels
-        return judge(LowRankStart(components, problem.maps.maps, net.temporal).components_signal)
+        return judge(lambda k, _t: torch.stack(list(places[id(k)].signals(components))))
 
     return judgement
 

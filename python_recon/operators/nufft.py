@@ -10,26 +10,34 @@ doi:10.1109/IPDPSW52791.2021.00105.
 from __future__ import annotations
 
 import copy
+import functools
+import logging
 import math
-import sys
+from collections.abc import Iterator
 from typing import Any, Literal, Protocol
-
-import numpy as np
 
 from python_recon.arrays import Array, is_torch
 from python_recon.errors import BackendError, DataError, ShapeError
 
 Library = Literal["auto", "finufft", "cufinufft", "gridder"]
 
+_log = logging.getLogger(__name__)
 
-class FramePlan(Protocol):
-    """The transform of one frame, for arrays of one library."""
+
+class SeriesPlan(Protocol):
+    """The transforms of a series of frames, for arrays of one library."""
+
+    together: int
+    """Frames that are transformed at once, one on a CPU."""
 
     def forward(self, images: Array) -> Array:
-        """(coil, y, x) -> (coil, spoke, readout)."""
+        """(frame, coil, y, x) -> (frame, coil, spoke, readout)."""
 
     def adjoint(self, kspace: Array) -> Array:
-        """(coil, spoke, readout) -> (coil, y, x)."""
+        """(frame, coil, spoke, readout) -> (frame, coil, y, x)."""
+
+    def of_frames(self, part: slice) -> SeriesPlan:
+        """That of some of the frames, from the first of some that are transformed together."""
 
 
 class Nufft:
@@ -69,15 +77,19 @@ class Nufft:
             raise DataError("the trajectory holds NaN or Inf: leave those spokes out")
         self.matrix = matrix
         self.n_frames, self.n_spokes, self.n_samples = (int(n) for n in trajectory.shape[:3])
-        plan = _plan_type(trajectory, library)
-        self._plans: list[FramePlan] = [plan(frame, matrix, tolerance) for frame in trajectory]
+        self._plan: SeriesPlan = _plan_type(trajectory, library)(trajectory, matrix, tolerance)
 
     def of_frames(self, part: slice) -> Nufft:
-        """The operator of some of the frames, which shares their plans."""
+        """The operator of some of the frames, one of the :meth:`blocks`, which shares their plans."""
         some = copy.copy(self)
-        some._plans = self._plans[part]
-        some.n_frames = len(some._plans)
+        some._plan = self._plan.of_frames(part)
+        some.n_frames = part.stop - part.start
         return some
+
+    def blocks(self, part: slice) -> Iterator[slice]:
+        """The frames of a part in blocks that are best transformed at once: what fits into a cache."""
+        for start in range(part.start, part.stop, self._plan.together):
+            yield slice(start, min(start + self._plan.together, part.stop))
 
     def forward(self, images: Array) -> Array:
         """k-space of images: (frame, coil, y, x) -> (frame, coil, spoke, readout).
@@ -88,7 +100,7 @@ class Nufft:
             If frames or matrix are not those of the operator.
         """
         self._check("images", images, self.matrix)
-        return _differentiable(images, self._forward, self._adjoint)
+        return _differentiable(images, self._plan.forward, self._plan.adjoint)
 
     def adjoint(self, kspace: Array) -> Array:
         """Adjoint of :meth:`forward`: (frame, coil, spoke, readout) -> (frame, coil, y, x).
@@ -99,17 +111,11 @@ class Nufft:
             If frames, spokes or samples are not those of the operator.
         """
         self.check_kspace(kspace)
-        return _differentiable(kspace, self._adjoint, self._forward)
+        return _differentiable(kspace, self._plan.adjoint, self._plan.forward)
 
     def check_kspace(self, kspace: Array) -> None:
         """Raise ShapeError unless k-space is (frame, coil, spoke, readout) of the operator."""
         self._check("kspace", kspace, (self.n_spokes, self.n_samples))
-
-    def _forward(self, images: Array) -> Array:
-        return _stack([plan.forward(frame) for plan, frame in zip(self._plans, images, strict=True)])
-
-    def _adjoint(self, kspace: Array) -> Array:
-        return _stack([plan.adjoint(frame) for plan, frame in zip(self._plans, kspace, strict=True)])
 
     def _check(self, name: str, array: Array, last: tuple[int, int]) -> None:
         if array.ndim != 4 or len(array) != self.n_frames or tuple(array.shape[2:]) != last:
@@ -120,26 +126,35 @@ class Nufft:
 def _plan_type(trajectory: Array, library: Library) -> Any:
     on_cuda = "cupy" in type(trajectory).__module__ or (is_torch(trajectory) and trajectory.is_cuda)
     if library == "auto":
-        library = ("cufinufft" if has_cufinufft() else "gridder") if on_cuda else "finufft"
+        library = cuda_library() if on_cuda else "finufft"
     if library == "gridder":
         from python_recon.operators.gridder import GridderPlan
 
         return GridderPlan
+    from python_recon.operators import plans
+
     if library == "cufinufft":
-        if not has_cufinufft():
-            raise BackendError(
-                "cufinufft is not installed or finds no CUDA: pip install 'gadgetron-pisco[cuda]'"
-            )
-        from python_recon.operators.plans import CufinufftPlan
+        plans.load_cufinufft()  # or say why not
+        return plans.CufinufftPlan
+    return plans.FinufftPlan
 
-        return CufinufftPlan
-    from python_recon.operators.plans import FinufftPlan
 
-    return FinufftPlan
+@functools.cache
+def cuda_library() -> Literal["cufinufft", "gridder"]:
+    """What transforms on CUDA where nothing is asked for; the log says once which, and why not the other."""
+    from python_recon.operators.plans import load_cufinufft
+
+    try:
+        version = load_cufinufft().__version__
+    except BackendError as error:
+        _log.warning("NUFFTs on CUDA are done by the built-in gridder: %s", error)
+        return "gridder"
+    _log.info("NUFFTs on CUDA are done by cufinufft %s", version)
+    return "cufinufft"
 
 
 def has_cufinufft() -> bool:
-    """Whether cufinufft and CuPy can be used."""
+    """Whether cufinufft can be used."""
     from python_recon.operators.plans import load_cufinufft
 
     try:
@@ -147,14 +162,6 @@ def has_cufinufft() -> bool:
     except BackendError:
         return False
     return True
-
-
-def _stack(frames: list[Array]) -> Array:
-    if is_torch(frames[0]):
-        return sys.modules["torch"].stack(frames)
-    if isinstance(frames[0], np.ndarray):
-        return np.stack(frames)
-    return sys.modules["cupy"].stack(frames)
 
 
 def _differentiable(array: Array, function: Any, adjoint: Any) -> Array:

@@ -6,7 +6,7 @@ import torch
 
 from python_recon.data import CoilMaps, KSpace
 from python_recon.errors import ShapeError
-from python_recon.operators.nufft import Nufft
+from python_recon.operators.nufft import Library, Nufft
 from python_recon.resources.parallel import side_by_side
 
 
@@ -21,10 +21,14 @@ class Sense:
         Coil maps (coil, y, x).
     tolerance
         Relative accuracy of the NUFFT.
+    library
+        Of the NUFFT.
     """
 
-    def __init__(self, kspace: KSpace, maps: CoilMaps, tolerance: float = 1e-3) -> None:
-        self._nufft = Nufft(kspace.trajectory, kspace.matrix, tolerance)
+    def __init__(
+        self, kspace: KSpace, maps: CoilMaps, tolerance: float = 1e-3, library: Library = "auto"
+    ) -> None:
+        self._nufft = Nufft(kspace.trajectory, kspace.matrix, tolerance, library)
         self._maps = maps.maps
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -32,17 +36,16 @@ class Sense:
         return result
 
     def adjoint(self, kspace: torch.Tensor) -> torch.Tensor:
-        """Frames side by side, each combined at once: the coil images of a frame stay in the cache."""
+        """Blocks of frames, each combined at once: on a CPU side by side, and coil images in the cache."""
         self._nufft.check_kspace(kspace)
 
         def images(part: slice) -> torch.Tensor:
-            return torch.cat([self._adjoint_of(kspace, f) for f in range(part.start, part.stop)])
+            return torch.cat([self._adjoint_of(kspace, block) for block in self._nufft.blocks(part)])
 
         return torch.cat(side_by_side(images, len(kspace), kspace.device))
 
-    def _adjoint_of(self, kspace: torch.Tensor, frame: int) -> torch.Tensor:
-        one = slice(frame, frame + 1)
-        return combine(self._nufft.of_frames(one).adjoint(kspace[one]), self._maps)
+    def _adjoint_of(self, kspace: torch.Tensor, block: slice) -> torch.Tensor:
+        return combine(self._nufft.of_frames(block).adjoint(kspace[block]), self._maps)
 
 
 def combine(coil_images: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:

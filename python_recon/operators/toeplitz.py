@@ -49,8 +49,8 @@ def point_spread_kernels(
     strengths = (scale * weights)[:, None].to(torch.complex64)
 
     def columns(part: slice) -> torch.Tensor:
-        frames = [slice(f, f + 1) for f in range(part.start, part.stop)]
-        return torch.cat([_columns(nufft.of_frames(f).adjoint(strengths[f])[:, 0]) for f in frames])
+        blocks = nufft.blocks(part)
+        return torch.cat([_columns(nufft.of_frames(f).adjoint(strengths[f])[:, 0]) for f in blocks])
 
     return torch.cat(side_by_side(columns, len(trajectory), trajectory.device)).mT
 

@@ -94,10 +94,20 @@ def _device_bytes_in_use() -> int:
     return int(total - free)
 
 
+_givers: list[Callable[[], None]] = []
+
+
+def gives_back(giver: Callable[[], None]) -> None:
+    """Let :func:`give_memory_back` call a function that lets go of what is kept only to be quick."""
+    _givers.append(giver)
+
+
 def give_memory_back() -> None:
     """Return freed memory to the system and to the GPU: others, and other libraries, may need it."""
     import torch
 
+    for give in _givers:
+        give()
     gc.collect()
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it

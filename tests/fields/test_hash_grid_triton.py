@@ -70,19 +70,23 @@ def test_kernels_agree_with_torch_in_the_interpreter():
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("kernel", ["_gather", "_scatter"])
-def test_kernels_compile_for_cuda_without_a_device(kernel, tmp_path, monkeypatch):
+@pytest.mark.parametrize("learns", [False, True])
+@pytest.mark.parametrize("capability", [80, 90])
+def test_kernels_compile_for_cuda_without_a_device(learns, capability, tmp_path, monkeypatch):
     """The interpreter does not see what the compiler refuses."""
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     numbers = dict.fromkeys(("x", "table", "encoded", "level_weights"), "*fp32")
     shape = {"resolutions": "*i64", "offsets": "*i64", "n_points": "i32"}
     sizes = {"n_levels": 16, "n_dense": 5, "n_dims": 3, "n_features": 3, "width": 4}
-    sizes |= {"hash_mask": 2**19 - 1, "block": 256}
+    sizes |= {"hash_mask": 2**19 - 1, "block": 256, "learns": learns}
     signature = {**numbers, **shape, **dict.fromkeys(sizes, "constexpr")}
-    source = ASTSource(getattr(hash_grid_triton, kernel), signature, sizes)
-    compiled = triton.compile(source, target=GPUTarget("cuda", 80, 32), options={"enable_fp_fusion": False})
-    assert bool(re.search(r"\b(red|atom)\..*add", compiled.asm["ptx"])) == (kernel == "_scatter")
+    source = ASTSource(hash_grid_triton._encode, signature, sizes)
+    target = GPUTarget("cuda", capability, 32)
+    compiled = triton.compile(source, target=target, options={"enable_fp_fusion": False})
+    assert f".target sm_{capability}" in compiled.asm["ptx"]
+    assert bool(re.search(r"\b(red|atom)\..*add", compiled.asm["ptx"])) == learns
     assert "fma" not in compiled.asm["ptx"]
+    assert compiled.asm["cubin"]
 
 
 def test_what_the_kernels_cannot_do_is_left_to_torch_untimed(caplog):

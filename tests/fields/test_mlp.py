@@ -41,3 +41,15 @@ def test_start_depends_on_the_generator_alone(device):
     assert 0.29 < one.weight.abs().max() <= 0.3
     assert 0.09 < one.bias.abs().max() <= 0.1
     assert one.weight.device.type == device
+
+
+def test_outputs_stay_in_single_precision_where_products_are_not():
+    """Half of a byte of an image would be rounded away."""
+    net, features = Mlp(8, 32, 2, 3, generator()), torch.rand(50, 8, generator=generator(1))
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = net(features)
+    assert rounded.dtype == torch.float32
+    error = (rounded - net(features)).norm() / net(features).norm()
+    assert 1e-5 < error < 1e-2
+    rounded.sum().backward()
+    assert all(p.grad.dtype == torch.float32 for p in net.parameters())

@@ -110,15 +110,14 @@ def test_published_form_tells_consistent_from_inconsistent(variant):
 
 def test_distance_draws_from_the_samples():
     class Recorder(LinearField):
-        seen = None
-
         def at_times(self, k, t):
-            self.seen = k
+            seen.append(k)
             return super().at_times(k, t)
 
-    field, samples_k = Recorder(2, seed=1), 0.5 * torch.rand(9_000, 2, generator=generator(9)) + 0.2
+    seen, field, samples_k = [], Recorder(2, seed=1), 0.5 * torch.rand(9_000, 2, generator=generator(9)) + 0.2
     ScatteredConsistency(2, 64, "distance", samples_k, 3)(field, generator())
-    targets = field.seen.reshape(-1, 9, 2)[:, 0]
+    targets, neighbours = seen
+    assert len(neighbours) == 8 * len(targets)
     assert torch.isin(targets[:, 0], samples_k[:, 0]).all()
 
 
@@ -149,3 +148,48 @@ def test_the_two_kernels_take_turns():
         loss(LinearField(2, seed=3), generator())
     torch.testing.assert_close(seen[0], seen[2])
     assert not torch.allclose(seen[0], seen[1])
+
+
+class Network(KSpaceField):
+    """A small network that counts the points for which it builds a graph."""
+
+    def __init__(self, n_coils, seed):
+        super().__init__(n_coils)
+        torch.manual_seed(seed)
+        self.layers = torch.nn.Sequential(
+            torch.nn.Linear(3, 16), torch.nn.Tanh(), torch.nn.Linear(16, 2 * n_coils)
+        )
+        self.n_learned = self.n_asked = 0
+        self.has_whole_graph = False
+
+    def forward(self, k, t):
+        with torch.set_grad_enabled(torch.is_grad_enabled() or self.has_whole_graph):
+            values = self.layers(torch.cat([4 * k, t[:, None]], -1))
+        self.n_asked += len(k)
+        self.n_learned += len(k) if torch.is_grad_enabled() else 0
+        return torch.view_as_complex(values.reshape(len(k), self.n_coils, 2))
+
+
+@pytest.mark.parametrize("variant", ["residual", "all_pairs", "distance"])
+@pytest.mark.parametrize("form", ["tiles", "published"])
+def test_what_carries_no_gradient_gets_no_graph_and_the_gradient_stays(form, variant):
+    """Against the field with a graph at every point, which the loss then cuts off."""
+    samples_k = 1.6 * torch.rand(20_000, 2, generator=generator(7)) - 0.8
+
+    def gradient(has_whole_graph):
+        field = Network(3, seed=2)
+        field.has_whole_graph = has_whole_graph
+        if form == "tiles":
+            loss = TileConsistency(3, (40, 44), variant=variant)
+        else:
+            loss = ScatteredConsistency(3, 64, variant, samples_k, max_sets=3)
+        loss(field, generator(5)).backward()
+        return torch.cat([p.grad.flatten() for p in field.parameters()]), field
+
+    (found, field), (expected, _) = gradient(False), gradient(True)
+    assert found.abs().max() > 0
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6 * float(expected.abs().max()))
+    if variant == "distance":
+        assert field.n_learned == field.n_asked * (1 if form == "tiles" else 8 / 9)
+    else:
+        assert field.n_learned < field.n_asked * (0.7 if form == "tiles" else 1 / 6)

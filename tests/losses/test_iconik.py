@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from python_recon.errors import ShapeError
-from python_recon.losses import Iconik, hdr, innermost, neighbourhood
+from python_recon.losses import Iconik, hdr, innermost
 from tests.losses.scene import MATRIX, N_COILS
 from tests.numerics import complex_noise, relative_error
 
@@ -64,7 +64,7 @@ def test_initial_weights_keep_the_order_of_power():
 
 def test_neighbourhood_is_centred_with_rows_along_ky():
     k = torch.tensor([[0.1, 0.2], [-0.3, 0.4]])
-    points = neighbourhood(k, SPACING)
+    points = correction(2).neighbourhood(k, SPACING)
     assert points.shape == (2, 3, 3, 2)
     torch.testing.assert_close(points[:, 1, 1], k)
     torch.testing.assert_close(points[:, 1, 2] - k, torch.tensor([SPACING[0], 0.0]).expand(2, 2))
@@ -87,8 +87,8 @@ def test_calibration_lowers_the_error_elsewhere(kspace):
     inner = innermost(k, 0.4)
     is_outer = torch.ones(len(k), dtype=torch.bool)
     is_outer[inner] = False
-    values, targets = kspace(neighbourhood(k, SPACING)) / scale, kspace(k) / scale
     module = correction(N_COILS)
+    values, targets = kspace(module.neighbourhood(k, SPACING)) / scale, kspace(k) / scale
     optimiser = torch.optim.Adam(module.parameters(), lr=1e-2)
     before = relative_error(module(values[is_outer]), targets[is_outer])
     for _ in range(150):

@@ -50,7 +50,7 @@ def test_the_batch_of_the_published_field_shrinks_before_its_levels(small_heart,
     scarce(HashGrid, 4 * 32 * 32 * 2 * 4)
     few = {"steps": 2, "levels": 4, "base_resolution": 6, "log2_table_size": 12, "width": 16, "layers": 2}
     result = run_method("st_inr_paper", small_heart.kspace, small_heart.maps, **few)
-    assert result.comment == "batch 4096 instead of 262144, to fit into memory"
+    assert result.comment == "batch 4096 instead of 2097152, to fit into memory"
 
 
 @pytest.mark.parametrize("name", ["nik", "pisco"])

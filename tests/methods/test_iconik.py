@@ -17,7 +17,7 @@ from python_recon.fields.field import KSpaceField
 from python_recon.fields.fitted import FittedField
 from python_recon.fitting.checkpoint import load
 from python_recon.judging.samples import Samples
-from python_recon.losses import Iconik, neighbourhood
+from python_recon.losses import Iconik
 from python_recon.methods.iconik import IconikOptions, calibrate, refine
 from python_recon.resources.schedule import Budget
 from tests.numerics import as_numpy, relative_error, run_method, scan_heart
@@ -84,7 +84,7 @@ def is_changed(module, before):
 def test_field_is_corrected_by_its_neighbours(net, samples, device):
     net = net.to(device)
     k, t = samples.k[:7].to(device), samples.t[:7].to(device)
-    points = neighbourhood(k, SPACING.to(device))
+    points = net.correction.neighbourhood(k, SPACING.to(device))
     values = torch.stack([net.field(row.flatten(0, 1), t[i].expand(9)) for i, row in enumerate(points)])
     expected = net.correction(values.reshape(7, 3, 3, N_COILS))
     torch.testing.assert_close(net(k, t), expected)

@@ -152,17 +152,17 @@ def test_time_for_the_last_start_is_kept(small_heart, monkeypatch, seconds, n_st
     """The fit leaves what solving the start anew takes; where there is no time, the first start remains."""
     budgets, starts = [], []
 
-    def fit_components(problem, net, options, budget, judge, term):
+    def run(fit, weight, steps, budget):
         budgets.append(budget)
-        return st_inr_fit(problem, net, options, budget, judge, term)
+        return st_inr_fit(fit, weight, steps, budget)
 
     def low_rank_start(*arguments):
         starts.append(arguments)
         time.sleep(0.1)
         return st_inr_start(*arguments)
 
-    st_inr_fit, st_inr_start = st_inr.fit_components, field_problem.low_rank_start
-    monkeypatch.setattr(st_inr, "fit_components", fit_components)
+    st_inr_fit, st_inr_start = st_inr.ComponentFit.run, field_problem.low_rank_start
+    monkeypatch.setattr(st_inr.ComponentFit, "run", run)
     monkeypatch.setattr(field_problem, "low_rank_start", low_rank_start)
     run_method("st_inr", small_heart.kspace, small_heart.maps, budget=Budget(seconds), **SMALL)
     assert seconds - budgets[0].seconds > 0.15

@@ -6,14 +6,21 @@ import numpy as np
 import pytest
 import torch
 
-from python_recon.acquisition.spokes import frame_times
+from python_recon.acquisition.spokes import frame_times, spoke_times
 from python_recon.data import CoilMaps
 from python_recon.errors import BackendError, ConfigError, DataError
 from python_recon.fields.fitted import FittedField
 from python_recon.fields.low_rank import LowRankStart
+from python_recon.judging.judge import Judge
 from python_recon.judging.samples import Samples
 from python_recon.methods.registry import resolve
-from python_recon.methods.subspace_inr import ImageProblem, SubspaceInrOptions, data_term, new_field
+from python_recon.methods.subspace_inr import (
+    ImageProblem,
+    SubspaceInrOptions,
+    data_term,
+    held_out_judge,
+    new_field,
+)
 from python_recon.operators.sense import data_weights
 from python_recon.resources.schedule import Budget
 from python_recon.stream.ladder import climb_down
@@ -60,7 +67,8 @@ def test_the_data_term_is_that_of_the_samples(small_heart, device):
     net = new_field(problem, problem.temporal(basis), options)
     net.grid.table.data.normal_()
     fitted = torch.as_tensor(problem.kept, device=device)
-    samples = Samples.of_spokes(problem.kspace, problem.kept, problem.axis, problem.scale)
+    t = problem.axis.of(spoke_times(problem.kspace)[problem.kept])
+    samples = Samples.of_spokes(problem.kspace, problem.kept, t, problem.scale)
     with torch.no_grad():
         components = net.components(problem.view)
         _, misfit = data_term(problem, net.temporal).data.slope(components)
@@ -186,3 +194,17 @@ def test_a_fit_that_diverges_is_left_to_the_ladder(small_heart):
 def test_options_out_of_range_are_refused(options):
     with pytest.raises(ConfigError, match=f"options of method 'subspace_inr'.*{next(iter(options))}"):
         resolve("subspace_inr", options)
+
+
+def test_looks_plan_no_transform_anew(small_heart, monkeypatch):
+    """Held-out spokes stay where they are: their plans are made once, and give what new ones would."""
+    problem = problem_of(small_heart, 0.25)
+    net = new_field(problem, problem.temporal(torch.eye(6)[:, :2]), SubspaceInrOptions(levels=3, width=8))
+    net.grid.table.data.normal_()
+    judgement = held_out_judge(problem, net)
+    monkeypatch.setattr("python_recon.fields.low_rank.Nufft", None)
+    first, second = judgement(), judgement()
+    assert first == second
+    monkeypatch.undo()
+    start = LowRankStart(net.components(problem.view).detach(), problem.maps.maps, net.temporal)
+    assert Judge(problem.held_out)(start.components_signal)[0] == pytest.approx(first[0], rel=1e-5)

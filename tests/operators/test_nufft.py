@@ -288,7 +288,7 @@ def test_plans_go_with_their_operator(name):
     backend, matrix = BACKENDS[name], (12, 18)
     nufft = backend.nufft(golden_spokes(1, 5, 20, matrix), matrix)
     nufft.forward(backend.convert(complex_noise((1, 1, *matrix))))
-    plan = weakref.ref(nufft._plans[0])
+    plan = weakref.ref(nufft._plan)
     del nufft
     assert plan() is None
 
