@@ -1,15 +1,5 @@
-"""How arrays come to the device under test."""
+"""The scans of the heart that methods are tried on."""
 
-from __future__ import annotations
+from tests.methods.conftest import heart, small_heart
 
-from collections.abc import Callable
-
-import numpy as np
-import pytest
-import torch
-
-
-@pytest.fixture
-def to_device(device) -> Callable[[np.ndarray], torch.Tensor]:
-    """Makes a tensor of an array on the device under test."""
-    return lambda array: torch.as_tensor(array, device=device)
+__all__ = ["heart", "small_heart"]
