@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import re
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Any
 
 import ismrmrd
 import numpy as np
@@ -36,6 +38,15 @@ class ErrorText(str):
     """An ERROR message: what went wrong at the peer."""
 
     __slots__ = ()
+
+
+_SAYS_ERROR = re.compile(r"(\[.*\] )?(ERROR|CRITICAL)\b")
+"""A Gadgetron server tells errors as ``[place] ERROR: text``, MRD servers as ``ERROR text``."""
+
+
+def is_error(item: Any) -> bool:
+    """Whether an item says what went wrong: an ERROR, or a TEXT that says so."""
+    return isinstance(item, ErrorText) or (isinstance(item, Text) and bool(_SAYS_ERROR.match(item)))
 
 
 class SamplingLimit(ctypes.Structure):
