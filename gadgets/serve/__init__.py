@@ -12,7 +12,7 @@
       parting.py       how the daemon parts from a client
       device_queue.py  whose turn it is to compute
       health.py        /healthz, /readyz, /metrics; metrics.py, what is counted
-    settings.py        what a client asks for, as a configuration
+    settings.py        what a client asks for, as a configuration; defaults.py, where it asks for nothing
     logs.py            text on a terminal, JSON otherwise
 
 Daemon and worker share the client's connection: the worker speaks, and the daemon only where the worker

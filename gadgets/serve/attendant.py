@@ -14,7 +14,7 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from gadgets.capture.recorder import CaptureOutcome
-from gadgets.serve.device_queue import DeviceQueue
+from gadgets.serve.device_queue import DeviceQueue, Entry
 from gadgets.serve.line import Line
 from gadgets.serve.metrics import Metrics
 from gadgets.serve.parting import linger
@@ -171,12 +171,16 @@ class Attendant:
         self._tell(logging.INFO, "begun by %s in process %d", scan.peer, self._process.pid)
 
     def _on_waiting(self, turn: int, slice_name: str) -> None:
+        about = {**self._about, "slice": slice_name}
+
         def grant() -> None:
-            with contextlib.suppress(OSError):  # the worker has died: its attendant notices
-                self._line.send("granted", turn=turn)
+            self._send("granted", turn=turn)
+
+        def hurry(is_waited_for: bool) -> None:
+            self._send("hurry", is_waited_for=is_waited_for)
 
         self._scan.phase = Phase.WAITING
-        self._shared.queue.enter(self, {**self._about, "slice": slice_name}, grant)
+        self._shared.queue.enter(self, Entry(about, grant, hurry))
 
     def _on_started(self) -> None:
         self._scan.grant(self._shared.grace_s)
@@ -289,6 +293,10 @@ class Attendant:
             self._process.kill()
         with _PROCESSES:
             self._process.join()
+
+    def _send(self, event: str, **details: Any) -> None:
+        with contextlib.suppress(OSError):  # the worker has died: its attendant notices
+            self._line.send(event, **details)
 
     def _tell(self, level: int, text: str, *arguments: Any) -> None:
         _log.log(level, text, *arguments, extra=self._about)

@@ -14,6 +14,7 @@ import psutil
 
 from gadgets.capture.recorder import CaptureSettings
 from gadgets.serve.attendant import Shared
+from gadgets.serve.defaults import Defaults
 from gadgets.serve.device_queue import DeviceQueue
 from gadgets.serve.doors import Doors, Network, peer_name
 from gadgets.serve.health import Health
@@ -48,11 +49,15 @@ class Options:
     """Scans in progress at a time, waiting ones included; more are refused."""
     max_idle_s: float = MAX_IDLE_SECONDS
     """Silence of a client that has not said yet what it wants."""
+    fair_share_s: float = 60.0
+    """What a fit may take of the device while another scan waits for it."""
     grace_s: float = 30.0
     """Beyond ``max_recon_seconds`` until a worker is ended."""
     log: LogSettings = field(default_factory=LogSettings)
     capture: CaptureSettings | None = None
     """Where scans are kept as they come; None: nowhere."""
+    defaults: Defaults = field(default_factory=Defaults)
+    """What runs where a client does not say it; ports named there are opened, too."""
 
 
 class Daemon:
@@ -64,7 +69,13 @@ class Daemon:
         self._queue = DeviceQueue(options.n_jobs or 1)
         self._shared = Shared(self._metrics, self._queue, options.grace_s, options.max_idle_s)
         workers = WorkerSettings(
-            options.log, options.max_idle_s, options.n_jobs, options.capture, get_temp_dir()
+            options.log,
+            options.max_idle_s,
+            options.n_jobs,
+            options.capture,
+            options.defaults,
+            options.fair_share_s,
+            get_temp_dir(),
         )
         self._pool = Pool(self._shared, workers)
         self._is_stopping = threading.Event()
@@ -99,7 +110,8 @@ class Daemon:
         """
         options = self._options
         _log.info("gadgetron-pisco %s", plugin_version())
-        ports = [port for port in dict.fromkeys((options.gadgetron_port, options.mrd_port)) if port]
+        wanted = (options.gadgetron_port, options.mrd_port, *options.defaults.by_port)
+        ports = [port for port in dict.fromkeys(wanted) if port]
         with self._woken, self._waker, ExitStack() as stack:
             with Doors(options.hosts, ports, options.allowed, options.max_idle_s) as doors:
                 if options.health_port:

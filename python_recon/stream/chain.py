@@ -195,7 +195,9 @@ def _fit(kspace: KSpace, config: Config, method: str, budget: Budget) -> Iterato
         for outcome in climb_down_in_parts(kspace, maps, method, options, budget):
             result = outcome.reconstruction
             images = narrow(result.images.cpu().numpy(), matrix)
-            remarks = "; ".join(filter(None, [comment, maps.comment, outcome.comment]))
+            remarks = "; ".join(
+                filter(None, [comment, maps.comment, outcome.comment, budget.cancelled_because])
+            )
             figures = {**result.details, **details, **peak_memory(kspace.data.device.type)}
             figures |= {"seconds_method": outcome.seconds, "virtual_coils": outcome.n_coils}
             series = ImageSeries(images, outcome.method, FINAL_SERIES, comment=remarks, details=figures)

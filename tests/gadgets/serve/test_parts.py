@@ -10,7 +10,7 @@ import socket
 import pytest
 
 from gadgets.capture.recorder import CaptureOutcome
-from gadgets.serve.device_queue import DeviceQueue
+from gadgets.serve.device_queue import DeviceQueue, Entry
 from gadgets.serve.doors import Doors, is_allowed, parse_networks
 from gadgets.serve.line import Line
 from gadgets.serve.logs import JsonFormatter, LogSettings, WorkFilter, handler_for, printable
@@ -31,8 +31,22 @@ class TestDeviceQueue:
     def queue(self, n_jobs, names):
         queue, granted = DeviceQueue(n_jobs), []
         for name in names:
-            queue.enter(name, {"measurement": name}, lambda name=name: granted.append(name))
+            queue.enter(name, self.entry(name, granted.append))
         return queue, granted
+
+    def entry(self, name, grant, hurry=lambda _is_waited_for: None):
+        return Entry({"measurement": name}, lambda: grant(name), hurry)
+
+    def test_who_computes_hears_that_others_wait(self):
+        queue, heard = DeviceQueue(1), []
+        for name in "abc":
+            hurry = lambda is_so, name=name: heard.append((name, is_so))  # noqa: E731
+            queue.enter(name, self.entry(name, lambda _name: None, hurry))
+        assert heard == [("a", True)]
+        queue.leave("a")
+        assert heard == [("a", True), ("b", True)]
+        queue.leave("c")
+        assert heard == [("a", True), ("b", True), ("b", False)]
 
     def test_first_come_first_served(self):
         queue, granted = self.queue(1, "abc")
