@@ -29,6 +29,8 @@ from python_recon.errors import StreamError
 
 _TICK_S = 1.0
 _REFUSAL_S = 5.0
+_MOST_REFUSALS = 16
+"""Clients that are told at a time why they are not served; others find the connection closed."""
 _log = logging.getLogger(__name__)
 
 
@@ -79,6 +81,7 @@ class Daemon:
         )
         self._pool = Pool(self._shared, workers)
         self._is_stopping = threading.Event()
+        self._free_refusals = threading.Semaphore(_MOST_REFUSALS)
         self._woken, self._waker = socket.socketpair()
 
     def stop(self) -> None:
@@ -128,21 +131,42 @@ class Daemon:
         doors.watch(self._woken)
         while not self.is_stopping:
             for connection in doors.visitors(_TICK_S):
-                peer = peer_name(connection)
-                if self._pool.n_scans < self._options.max_scans:
-                    self._pool.serve(connection, peer)
-                    continue
-                _log.error("%s is refused: %d scans are in progress", peer, self._options.max_scans)
-                self._metrics.fail("refused")
-                threading.Thread(target=self._refuse, args=(connection,), name="refusal").start()
+                try:
+                    self._admit(connection)
+                except Exception as error:  # whatever it is, it is that of one connection
+                    _log.exception("a connection could not be served")
+                    self._refuse(connection, f"the daemon cannot serve a scan now: {error}")
 
-    def _refuse(self, connection: socket.socket) -> None:
-        with connection, contextlib.suppress(StreamError):
-            wire = Wire.from_socket(connection, _REFUSAL_S)
-            n_scans = self._options.max_scans
-            wire.send_error(f"{n_scans} scans are in progress, which is all that is allowed; try again later")
-            wire.send_close()
-            linger(connection, self._shared.is_abandoned, _REFUSAL_S)
+    def _admit(self, connection: socket.socket) -> None:
+        if self._pool.n_scans < self._options.max_scans:
+            self._pool.serve(connection, peer_name(connection))
+            return
+        n_scans = self._options.max_scans
+        self._refuse(connection, f"{n_scans} scans are in progress, which is all that is allowed")
+
+    def _refuse(self, connection: socket.socket, reason: str) -> None:
+        """Tell a client why it is not served, as far as there is somebody to do it."""
+        _log.error("%s is refused: %s", peer_name(connection), reason)
+        self._metrics.fail("refused")
+        if not self._free_refusals.acquire(blocking=False):
+            connection.close()
+            return
+        thread = threading.Thread(target=self._tell_refusal, args=(connection, reason), name="refusal")
+        try:
+            thread.start()
+        except RuntimeError:  # there can be no more threads
+            self._free_refusals.release()
+            connection.close()
+
+    def _tell_refusal(self, connection: socket.socket, reason: str) -> None:
+        try:
+            with connection, contextlib.suppress(StreamError):
+                wire = Wire.from_socket(connection, _REFUSAL_S)
+                wire.send_error(f"{reason}; try again later")
+                wire.send_close()
+                linger(connection, self._shared.is_abandoned, _REFUSAL_S)
+        finally:
+            self._free_refusals.release()
 
     def _why_unready(self) -> str:
         if self.is_stopping:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 import time
@@ -24,6 +25,7 @@ PRELOADED = (
 )
 """What is loaded once, before workers are forked."""
 
+_log = logging.getLogger(__name__)
 _ABANDON_S = 3.0
 _POLL_S = 0.2
 
@@ -75,7 +77,10 @@ class Pool:
             with self._changed:
                 worker, self._spare = self._spare, None
             is_assigned = worker is not None and worker.assign(connection, peer)
-        self.start()
+        try:
+            self.start()
+        except (OSError, RuntimeError) as error:  # descriptors or threads: this scan has its worker
+            _log.error("no worker can be kept ready: %s", error)
 
     def drain(self) -> None:
         """Let every scan end, or end it where it is abandoned; afterwards no worker is left."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 
@@ -62,6 +64,19 @@ def test_a_daemon_that_is_killed_leaves_nothing(begun):
     daemon, client, _ = begun
     assert daemon.end(signal.SIGKILL) == -signal.SIGKILL
     assert client.receive().break_off
+
+
+def test_many_who_say_nothing_cost_nobody_a_scan(start_daemon, new_scan, tmp_path):
+    """Not even where they are more than the files that the daemon may open."""
+    with start_daemon(tmp_path) as daemon, ExitStack() as stack:
+        _, most = resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, (daemon.n_files + 24, most))
+        for _ in range(100):
+            stack.enter_context(socket.create_connection(("127.0.0.1", daemon.port), 20))
+        outcome = daemon.serve(new_scan())
+        assert not outcome.errors
+        assert len(outcome.images) == 2
+        assert daemon.end() == 0
 
 
 @pytest.mark.parametrize(

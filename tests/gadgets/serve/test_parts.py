@@ -6,6 +6,7 @@ import ipaddress
 import json
 import logging
 import socket
+from contextlib import ExitStack
 
 import pytest
 
@@ -211,6 +212,19 @@ class TestDoors:
                 (visitor,) = [*doors.visitors(1), *doors.visitors(1)]
                 with visitor:
                     assert visitor.recv(1) == b"x"
+
+    def test_of_many_who_say_nothing_the_oldest_go(self, monkeypatch):
+        monkeypatch.setattr("gadgets.serve.doors._MOST_SILENT", 3)
+        port = _free_port()
+        with Doors(["127.0.0.1"], [port], (), 60) as doors, ExitStack() as stack:
+            peers = []
+            for _ in range(5):
+                peers.append(stack.enter_context(socket.create_connection(("127.0.0.1", port), 5)))
+                assert not list(doors.visitors(1))
+            assert [peer.recv(1) for peer in peers[:2]] == [b"", b""]
+            peers[2].sendall(b"x")
+            (visitor,) = doors.visitors(1)
+            visitor.close()
 
 
 def _free_port():
