@@ -174,7 +174,7 @@ def run_stage(
     ReconError
         Whatever keeps the scan from being reconstructed.
     """
-    items.backlog.limit_bytes = host_limit(config)
+    items.limit(host_limit(config))
     stream = ReadoutStream(items, header, items.backlog)
     record.measurement_id = stream.scan.measurement_id
     try:

@@ -26,6 +26,7 @@ def images(stream: ReadoutStream, config: Config) -> Iterator[ismrmrd.Image]:
     from gadgets.translate.images import ImageState, coil_map_image, images_from
     from python_recon.stream.chain import reconstruct_stream
 
+    stream.drop_waveforms()
     state, record, kept = ImageState(), stream.physiology, stream.kept
     for series in reconstruct_stream(stream, stream.scan, config, record=record, kept=kept):
         state.measurement_uid = stream.measurement_uid

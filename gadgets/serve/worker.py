@@ -23,6 +23,7 @@ from gadgets.wire.prefetch import Prefetch
 from gadgets.wire.wire import Wire
 from python_recon.errors import StreamError
 from python_recon.methods.registry import validate
+from python_recon.resources.memory import host_limit
 from python_recon.resources.scan_context import sharing_device
 
 _log = logging.getLogger(__name__)
@@ -131,6 +132,7 @@ def _reconstruct(
     logs.name_scan(record.measurement_id, config.method)
     capture.keep_config(config)
     wire.set_max_idle(config.max_idle_seconds)
+    items.limit(host_limit(config))
     items.start()
     desk.begin(record.measurement_id, config, items)
     try:

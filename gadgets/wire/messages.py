@@ -11,6 +11,11 @@ from typing import Any
 import ismrmrd
 import numpy as np
 
+OBJECT_BYTES = 1000
+"""What a header, with all that Python keeps beside it, takes of the memory, about; its arrays come on top."""
+EMPTY_HEAD = ismrmrd.AcquisitionHeader()
+"""Stands for all lines that no readout filled."""
+
 
 class MessageId(IntEnum):
     """What follows on the wire; a uint16 in front of every message."""
@@ -74,7 +79,7 @@ class ReconBuffer:
     data: np.ndarray
     """(E0 readout, E1, E2, coil, N, S, LOC) complex64."""
     headers: np.ndarray
-    """(E1, E2, N, S, LOC) ismrmrd.AcquisitionHeader objects; all zero where no readout came."""
+    """(E1, E2, N, S, LOC) ismrmrd.AcquisitionHeader objects; EMPTY_HEAD where no readout came."""
     trajectory: np.ndarray | None = None
     """(dimension, E0, E1, E2, N, S, LOC) float32."""
     density: np.ndarray | None = None

@@ -67,6 +67,11 @@ class Prefetch:
         if self._thread.ident is None:
             self._thread.start()
 
+    def limit(self, n_bytes: float) -> None:
+        """Keep no more than so much of the scan, nor take more for one message."""
+        self.backlog.limit_bytes = n_bytes
+        self._wire.set_limit(n_bytes)
+
     def give_up(self) -> None:
         """Receive nothing: the stream broke off, or is out of step, before its first item."""
         self._ended = True

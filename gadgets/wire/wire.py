@@ -104,6 +104,7 @@ class Wire:
         while (message := self._next_id()) != MessageId.CLOSE:
             if message not in _READERS:
                 raise ProtocolError(f"message id {message} is not expected here; {_expected()}")
+            self._reader.begin()
             yield _READERS[message](self._reader)
 
     def receive_session(self) -> Session:
@@ -173,6 +174,10 @@ class Wire:
     def set_max_idle(self, seconds: float) -> None:
         """From the next wait on, the peer may do nothing for so long."""
         self._channel.max_idle_seconds = seconds
+
+    def set_limit(self, n_bytes: float) -> None:
+        """From the next array on, one message may take so much memory."""
+        self._reader.limit_bytes = n_bytes
 
     def check_peer(self) -> None:
         """Raise StreamError where the peer is known to have gone, be it after its CLOSE."""

@@ -24,7 +24,7 @@ from python_recon.coil_maps import estimate
 from python_recon.config import Config
 from python_recon.data import FINAL_SERIES, CoilMaps, ImageSeries, KSpace, Readout, Scan
 from python_recon.errors import BackendError
-from python_recon.resources.kept_data import KeptData
+from python_recon.resources.kept_data import InPassing, KeptData
 from python_recon.resources.memory import MemoryLimits, Size, is_out_of_memory, told
 from python_recon.resources.scan_context import timed
 from python_recon.resources.schedule import Budget, ProgressReport, silent
@@ -85,8 +85,18 @@ def reconstruct_stream(
     if _has_method(config):
         forecast(scan, config, matrix).check(stream.limits)
     stamped = stream.record.stamped(stream.arrivals.watch(readouts))
-    frames = bin_frames(prepare_readouts(stamped, scan, config), scan, config.binning, matrix)
-    yield from _reconstruct_frames(frames, config, stream)
+    unbinned = InPassing()
+    located = unbinned.watch(prepare_readouts(stamped, scan, config))
+    with kept.counting(lambda: unbinned.n_bytes), kept.counting(lambda: stream.record.n_bytes):
+        frames = _released(bin_frames(located, scan, config.binning, matrix), unbinned)
+        yield from _reconstruct_frames(frames, config, stream)
+
+
+def _released(frames: Iterable[KSpace], unbinned: InPassing) -> Iterator[KSpace]:
+    """The frames; with each, the readouts before it are taken to be in frames, or left out."""
+    for frame in frames:
+        unbinned.release()
+        yield frame
 
 
 def prepare_readouts(readouts: Iterable[Readout], scan: Scan, config: Config) -> Iterator[Readout]:
