@@ -134,7 +134,8 @@ class Config(Section):
     """By how much the field of view is widened while reconstructing, and cut again; None: as far as the
     object reaches."""
     max_recon_seconds: float = Field(600.0, gt=0)
-    """Time for the method, from the last readout on."""
+    """Time for preparation and method, from the last readout on; where data come faster than they were
+    acquired, from the last preview on."""
     max_idle_seconds: float = Field(60.0, gt=0)
     """Silence of the peer after which the scan is ended."""
     preview_deadline_s: float = Field(2.0, gt=0)

@@ -191,4 +191,4 @@ def _need(size: Size, options: IconikOptions) -> float:
     return series_need(size) + needs.parameters(size.n_coils, options) + steps + field
 
 
-METHOD = Method(run, IconikOptions, _need)
+METHOD = Method(run, IconikOptions, _need, griddings=16.0)

@@ -272,4 +272,4 @@ def _consistency_points(n_coils: int, options: NeuralKSpaceOptions) -> float:
     return options.pisco_sets * 1.1 * n_neighbours * n_coils**2 * (n_neighbours + 1)
 
 
-METHOD = Method(run, NeuralKSpaceOptions, _need)
+METHOD = Method(run, NeuralKSpaceOptions, _need, griddings=16.0)

@@ -53,6 +53,9 @@ class Method:
     options: type[Section]
     memory: Need = series_need
     """What it needs beside the prepared slice."""
+    griddings: float = 6.0
+    """Time that it takes where that is up at once, relative to gridding the same series: in less, it is not
+    begun."""
 
 
 _BUILT_IN = {

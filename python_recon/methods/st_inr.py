@@ -144,4 +144,4 @@ def distil(net: ComponentField, start: LowRankStart, steps: int, budget: Budget)
     descend(net, optimiser, stepping(optimiser, backward), descent, budget)
 
 
-METHOD = Method(run, StInrOptions, components_need)
+METHOD = Method(run, StInrOptions, components_need, griddings=24.0)

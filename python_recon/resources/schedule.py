@@ -5,10 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from python_recon.resources.memory import MemoryLimits
+
+AMPLE_S = 30.0
+"""Time left from which on nothing is done in a cheaper way, whatever it takes."""
 
 ProgressReport = Callable[[str, float], None]
 """Called with what is being done and the share of it that is done (0..1)."""
@@ -69,6 +72,10 @@ class Budget:
     def cancelled_because(self) -> str:
         """Why the time was cut short; empty where it was not, or nobody needs to know."""
         return self._end.reason
+
+    def share(self, part: float) -> Budget:
+        """Part of what is left, from now on; cancelled with this one."""
+        return replace(self, seconds=part * max(self.left_s, 0.0), started=time.monotonic())
 
     @property
     def left_s(self) -> float:

@@ -18,7 +18,7 @@ from python_recon.methods.iconik import IconikOptions
 from python_recon.methods.neural_kspace import FitOptions, NeuralKSpaceOptions
 from python_recon.methods.registry import load_method
 from python_recon.resources.schedule import Budget
-from python_recon.stream.chain import prepare_slice
+from python_recon.stream.preparation import prepare_slice
 from tests.readme import BIN, README, ROOT, blocks, commands, shell
 
 ELSEWHERE = {
