@@ -125,6 +125,19 @@ def test_silence_within_a_scan(daemon, new_scan):
         assert "silent for 1 s" in client.receive().error
 
 
+def test_what_came_before_a_pause_is_reconstructed(daemon, new_scan):
+    """The method's images, too, and then the error that names the pause."""
+    scan = new_scan()
+    config = METHOD.format("cg_sense", "none").replace("max_recon_seconds", "max_idle_seconds")
+    with daemon.connect() as client:
+        client.greet(scan, config)
+        client.send(scan.items[:60])
+        outcome = client.receive()
+    assert "silent for 1 s" in outcome.error
+    assert "the images are those of what came until then" in outcome.error
+    assert [image.meta["method"] for image in outcome.images] == ["cg_sense"] * 2
+
+
 def test_a_client_that_says_nothing(daemon):
     with daemon.connect() as client:
         outcome = client.receive()
