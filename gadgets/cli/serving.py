@@ -83,7 +83,7 @@ def serve(
 ) -> None:
     """Stay warm and serve scans: Gadgetron's <connect> nodes and direct MRD clients.
 
-    SIGTERM or Ctrl-C lets the scans in progress finish; a second Ctrl-C ends them.
+    SIGTERM, SIGHUP or Ctrl-C lets the scans in progress finish; a second Ctrl-C ends them.
     """
     from gadgets.serve import logs
     from gadgets.serve.daemon import Daemon, Options
@@ -123,4 +123,6 @@ def _obey_signals(daemon: Daemon) -> None:
         daemon.abandon() if daemon.is_stopping else daemon.stop()
 
     signal.signal(signal.SIGTERM, drain)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup sets it
+        signal.signal(signal.SIGHUP, drain)
     signal.signal(signal.SIGINT, interrupt)

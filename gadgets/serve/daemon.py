@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import socket
 import threading
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from multiprocessing.util import get_temp_dir
+from pathlib import Path
 
 import psutil
 
@@ -70,6 +72,9 @@ class Daemon:
         self._metrics = Metrics()
         self._queue = DeviceQueue(options.n_jobs or 1)
         self._shared = Shared(self._metrics, self._queue, options.grace_s, options.max_idle_s)
+        scratch = get_temp_dir()
+        # Torch makes a folder for compiled code as soon as it is loaded, and leaves it.
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(Path(scratch) / "torch"))
         workers = WorkerSettings(
             options.log,
             options.max_idle_s,
@@ -77,7 +82,7 @@ class Daemon:
             options.capture,
             options.defaults,
             options.fair_share_s,
-            get_temp_dir(),
+            scratch,
         )
         self._pool = Pool(self._shared, workers)
         self._is_stopping = threading.Event()

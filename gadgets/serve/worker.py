@@ -18,6 +18,7 @@ from gadgets.serve.defaults import Defaults
 from gadgets.serve.desk import Desk, ToldChannel, tidy
 from gadgets.serve.line import Line
 from gadgets.serve.settings import config_of
+from gadgets.serve.voice import speak_through
 from gadgets.stage import images
 from gadgets.wire.prefetch import Prefetch
 from gadgets.wire.wire import Wire
@@ -48,11 +49,11 @@ class WorkerSettings:
     """The daemon's folder of temporary files; where the daemon is killed, nobody else removes it."""
 
 
-def work(sock: socket.socket, settings: WorkerSettings) -> None:
+def work(sock: socket.socket, mouth: socket.socket, settings: WorkerSettings) -> None:
     """The life of a worker: the target of its process."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # the daemon's: it lets scans finish
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # the daemon's: it lets scans finish
         signal.signal(number, signal.SIG_IGN)
-    logs.configure(settings.log)
+    logs.configure(settings.log, speak_through(mouth) if settings.log.is_json else None)
     line = Line(sock)
     device = warm_up()
     n_jobs = settings.n_jobs or _jobs_for(device)

@@ -55,7 +55,7 @@ class Prefetch:
             self._thread.join()
 
     def __iter__(self) -> Iterator[Item]:
-        """The items in order; a failure of the stream is raised after what came before it, a pause is kept."""
+        """The items in order; a failure of the stream, but no pause, is raised after what came before."""
         self.start()
         while not self._ended:
             arrived = self._arrived.get()

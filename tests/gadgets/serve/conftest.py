@@ -21,7 +21,7 @@ def start_daemon():
 @pytest.fixture(scope="session")
 def method_folder(tmp_path_factory):
     """Methods that go wrong, as another package would bring them: on the path and in its entry points."""
-    names = ("raising", "giving_nan", "never_ending", "never_converging", "greedy", "dying")
+    names = ("raising", "giving_nan", "never_ending", "never_converging", "greedy", "dying", "shouting")
     return _package(tmp_path_factory.mktemp("methods"), *names)
 
 

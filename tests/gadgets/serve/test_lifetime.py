@@ -52,12 +52,24 @@ def test_termination_lets_scans_finish(begun, patiently):
     assert not psutil.wait_procs(family, 60)[1]
 
 
+def test_a_terminal_that_closes_lets_scans_finish(begun, patiently):
+    daemon, client, scan = begun
+    for process in [daemon.process, *psutil.Process(daemon.process.pid).children(recursive=True)]:
+        process.send_signal(signal.SIGHUP)
+    patiently(lambda: daemon.lines("no longer accepting"), "the doors were to close")
+    client.send(scan.items[40:])
+    client.wire.send_close()
+    assert len(client.receive().images) == 2
+    client.socket.close()
+    assert daemon.process.wait(60) == 0
+
+
 def test_a_second_interrupt_ends_at_once(begun, patiently):
     daemon, client, _ = begun
     daemon.process.send_signal(signal.SIGINT)
     patiently(lambda: daemon.lines("no longer accepting"), "the doors were to close")
     assert daemon.end(signal.SIGINT) == 130
-    assert "ended" in client.receive().error
+    assert "the server was ended, and this scan with it" in client.receive().error
 
 
 def test_a_daemon_that_is_killed_leaves_nothing(begun):

@@ -6,6 +6,7 @@ import ipaddress
 import json
 import logging
 import socket
+import sys
 from contextlib import ExitStack
 
 import pytest
@@ -278,9 +279,9 @@ class TestLogs:
     def test_a_terminal_gets_text(self):
         record = self.record()
         WorkFilter().filter(record)
-        handler = handler_for(LogSettings(is_json=False))
+        handler = handler_for(LogSettings(is_json=False), sys.stderr)
         assert handler.format(record).endswith("INFO [-, -, -] gadgets: text")
-        handler = handler_for(LogSettings(is_json=True))
+        handler = handler_for(LogSettings(is_json=True), sys.stderr)
         assert json.loads(handler.format(record))["message"] == "text"
 
     def test_json(self):
