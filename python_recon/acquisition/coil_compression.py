@@ -13,7 +13,7 @@ from python_recon.data import KSpace
 
 _MANY = 48
 """Coils up to which all components are computed."""
-_SPARE, _POWER_ITERATIONS = 8, 3
+_SPARE, _POWER_ITERATIONS = 8, 2
 """Components beyond those that are wanted, and iterations, that make the strongest ones accurate."""
 logger = logging.getLogger(__name__)
 
@@ -86,7 +86,8 @@ def _leading_components(samples: np.ndarray, rank: int) -> tuple[np.ndarray, np.
     shape = (samples.shape[1], rank)
     basis = (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(samples.dtype)
     for _ in range(_POWER_ITERATIONS):
-        image = sum(frame @ (frame.conj().T @ basis) for frame in samples)
+        conjugate = basis.conj()  # of the small factor: the samples are not copied
+        image = sum(frame @ (frame.T @ conjugate).conj() for frame in samples)
         basis = np.linalg.qr(image)[0].astype(samples.dtype)
     projected = [basis.conj().T @ frame for frame in samples]
     energies, vectors = _components(sum(part @ part.conj().T for part in projected))
