@@ -17,7 +17,7 @@ from gadgets.wire.header import header_text
 from gadgets.wire.messages import Text
 from gadgets.wire.pump import Peer, exchange
 from gadgets.wire.wire import Item, Session, Wire
-from python_recon.data import SERIES_OF_A_RUN
+from python_recon.data import PREVIEW_SERIES, SERIES_OF_A_RUN
 from python_recon.errors import ReconError, StreamError
 from python_recon.resources.schedule import ProgressReport
 
@@ -191,13 +191,16 @@ def _progress(source: Source, outcome: Outcome) -> tuple[str, float]:
 
 
 def _what_lacks(outcome: Outcome, promised: Mapping[int, str]) -> str:
-    """What a scan that ended without an error should have brought; empty where it has."""
-    missing = [
-        f"{method} (series {index})" for index, method in promised.items() if index not in outcome.series
-    ]
+    """What a scan that ended without an error should have brought; empty where it has.
+
+    Where images are of other series than ours, the server's configuration of that name is another one.
+    """
     if outcome.n_images:
+        missing = [f"{method} (series {index})" for index, method in promised.items()]
+        if not missing or outcome.series != {PREVIEW_SERIES} or PREVIEW_SERIES in promised:
+            return ""
         came = f"{outcome.n_images} images came back and no error, but none of "
-        return f"{came}{', '.join(missing)}, which the configuration asks for; {_LOOK}" if missing else ""
+        return f"{came}{', '.join(missing)}, which the configuration asks for; {_LOOK}"
     if not outcome.others:
         return (
             "no images came back, and no error; does the configuration reconstruct this kind of scan? If so, "
