@@ -41,13 +41,17 @@ def frames(stream: ReadoutStream, config: Config) -> Iterator[ReconData | ismrmr
     ReconError
         Where readouts cannot be located.
     """
+    from python_recon.resources.kept_data import InPassing
     from python_recon.stream.chain import prepare_readouts
 
-    located = prepare_readouts(stream, stream.scan, config)
-    for group in _grouped(located, config.binning.spokes_per_frame):
+    grouped = InPassing()
+    located = grouped.watch(prepare_readouts(stream, stream.scan, config))
+    with stream.kept.counting(lambda: grouped.n_bytes):
+        for group in _grouped(located, config.binning.spokes_per_frame):
+            grouped.release()
+            yield from _taken(stream.waveforms)
+            yield recon_data_from(group, stream.scan)
         yield from _taken(stream.waveforms)
-        yield recon_data_from(group, stream.scan)
-    yield from _taken(stream.waveforms)
 
 
 def _taken(waveforms: deque[ismrmrd.Waveform]) -> Iterator[ismrmrd.Waveform]:

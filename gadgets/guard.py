@@ -7,22 +7,31 @@ inside the guard.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import socket
 import struct
+import sys
+import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from gadgets.stage import Stage
 
-_ERROR = 8
+_CLOSE, _ERROR = 4, 8
+_HOST = "gadgetron.__main__"
+"""What Gadgetron runs for a scan."""
 _DRAIN_SECONDS = 30.0
 _log = logging.getLogger(__name__)
 
 
 def run_gadget(connection: Any, stage: Stage) -> None:
-    """Serve one scan over a ``gadgetron.external.Connection``, which closes the stream afterwards."""
+    """Serve one scan over a ``gadgetron.external.Connection``, and close the stream.
+
+    A process that Gadgetron started for the scan ends with it.
+    """
     try:
         from gadgets.scan import serve_scan
         from gadgets.wire.wire import Wire
@@ -35,6 +44,24 @@ def run_gadget(connection: Any, stage: Stage) -> None:
         )
         return
     serve_scan(wire, connection.header, connection.config, stage)
+    if _is_all_there_is():
+        _end(connection.socket.socket)
+
+
+def _is_all_there_is() -> bool:
+    """Whether this process was started for the one scan, and nothing is under way in it any more."""
+    specification = getattr(sys.modules.get("__main__"), "__spec__", None)
+    others = [each for each in threading.enumerate() if each is not threading.main_thread()]
+    return getattr(specification, "name", "") == _HOST and all(each.daemon for each in others)
+
+
+def _end(sock: socket.socket) -> NoReturn:
+    """Close the stream and leave at once: to take down what was loaded takes Python up to seconds."""
+    with contextlib.suppress(OSError):  # the host has gone
+        sock.sendall(struct.pack("<H", _CLOSE))
+        sock.shutdown(socket.SHUT_WR)
+    logging.shutdown()
+    os._exit(0)
 
 
 def _report_bare(sock: socket.socket, text: str) -> None:

@@ -26,11 +26,13 @@ from python_recon.data import PREVIEW_SERIES, SERIES_OF_A_RUN
 from python_recon.errors import DataError, ReconError, StreamError
 from python_recon.methods.registry import validate
 from python_recon.resources.memory import host_limit
-from python_recon.resources.scan_context import PREVIEW_SKIPPED, measured, tallied, timed
+from python_recon.resources.scan_context import PREVIEW_SKIPPED, measured, remarking, tallied, timed
 from python_recon.resources.usage import peak_memory
 
 _STAGES = ("receiving", "waiting", "previews", "preparation", "coil maps", "method", "sending")
 """In the order in which they begin; they overlap."""
+_TELLING = ("python_recon.acquisition", "python_recon.coil_maps", "gadgets.wire.header", "gadgets.translate")
+"""Whose warnings are about the data: the images tell them, too."""
 _log = logging.getLogger(__name__)
 
 
@@ -135,7 +137,12 @@ def reported(wire: Wire, record: ScanRecord) -> Iterator[Prefetch]:
 
     Either way the record is completed, and logged as one line, before that.
     """
-    with Prefetch(wire) as items, measured() as record.seconds, tallied() as record.counts:
+    with (
+        Prefetch(wire) as items,
+        measured() as record.seconds,
+        tallied() as record.counts,
+        remarking(*_TELLING),
+    ):
         try:
             yield items
         except ReconError as error:
@@ -174,7 +181,7 @@ def run_stage(
     ReconError
         Whatever keeps the scan from being reconstructed.
     """
-    items.backlog.limit_bytes = host_limit(config)
+    items.limit(host_limit(config))
     stream = ReadoutStream(items, header, items.backlog)
     record.measurement_id = stream.scan.measurement_id
     try:
@@ -182,9 +189,15 @@ def run_stage(
             with timed("sending"):
                 wire.send(item)
             record.add(item, config)
+    except DataError as error:
+        if items.pause is None:
+            raise
+        raise StreamError(f"{items.pause}; what came until then made no more images: {error}") from error
     finally:
         record.n_readouts = stream.n_readouts
         record.seconds["receiving"] = (items.ended_at or time.monotonic()) - record.started
+    if items.pause is not None:
+        raise StreamError(f"{items.pause}; the images are those of what came until then")
     if record.n_sent == 0:
         raise DataError(
             f"{stream.n_readouts} readouts came, but too few of any slice to make a frame; "

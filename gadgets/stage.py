@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
@@ -24,11 +25,14 @@ def images(stream: ReadoutStream, config: Config) -> Iterator[ismrmrd.Image]:
         Whatever keeps the scan from being reconstructed.
     """
     from gadgets.translate.images import ImageState, coil_map_image, images_from
+    from python_recon.resources.scan_context import with_remarks
     from python_recon.stream.chain import reconstruct_stream
 
+    stream.drop_waveforms()
     state, record, kept = ImageState(), stream.physiology, stream.kept
     for series in reconstruct_stream(stream, stream.scan, config, record=record, kept=kept):
         state.measurement_uid = stream.measurement_uid
+        series = replace(series, comment=with_remarks(series.comment))
         yield from images_from(series, stream.scan, config.output, state)
         if series.coil_maps is not None:
             yield coil_map_image(series, stream.scan, state)

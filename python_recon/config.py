@@ -134,7 +134,8 @@ class Config(Section):
     """Factor by which the field of view is widened for the reconstruction; the images are cut again. None: as
     far as the object reaches."""
     max_recon_seconds: float = Field(600.0, gt=0)
-    """Seconds for the method, from the last readout on."""
+    """Time for preparation and method, from the last readout on; where data come faster than they were
+    acquired, from the last preview on."""
     max_idle_seconds: float = Field(60.0, gt=0)
     """Seconds without any data from the sender after which the scan is ended."""
     preview_deadline_s: float = Field(2.0, gt=0)

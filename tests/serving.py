@@ -229,8 +229,10 @@ def daemon_process(folder, *options, **environment):
         yield daemon
     finally:
         if daemon.process.poll() is None:
+            family = psutil.Process(daemon.process.pid).children(recursive=True)
             daemon.process.kill()
             daemon.process.wait()
+            psutil.wait_procs(family, PATIENCE_S)  # they tidy up behind it
         shutil.rmtree(daemon.scratch)
 
 

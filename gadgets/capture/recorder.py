@@ -75,7 +75,8 @@ class CaptureSettings:
 
     folder: Path
     quota_gb: float = DEFAULT_QUOTA_GB
-    """Of all captured scans in the folder, in 10^9 bytes; the oldest make room for new ones."""
+    """Of all captured scans in the folder, in 10^9 bytes; the oldest make room for new ones. Those that are
+    being written may take as much again."""
     keeps_names: bool = False
     """Whether the header keeps what identifies the patient, the staff and the site."""
 

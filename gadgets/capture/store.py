@@ -1,4 +1,8 @@
-"""The folder of captured scans: its quota, and files that are there whole or not at all."""
+"""The folder of captured scans: its quota, and files that are there whole or not at all.
+
+Old scans go when a new one is whole and needs their room, not before: one that breaks off, or that is larger
+than the quota, costs itself only. While scans are written the folder therefore holds up to twice its quota.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +33,7 @@ class Store:
 
     folder: Path
     quota_bytes: int
+    """Of all whole scans, and as much again of those that are being written."""
 
     def new_path(self) -> Path:
         """Where a new scan goes while it is written; names sort by time."""
@@ -36,25 +41,29 @@ class Store:
         now = datetime.now(timezone.utc)
         return self.folder / f"capture-{now:%Y%m%dT%H%M%S.%f}Z-{os.getpid()}.h5{PART}"
 
-    def make_room(self, path: Path, n_bytes: int) -> int:
-        """Remove the oldest scans until ``path`` can have ``n_bytes``; returns how many it may have.
+    def claim(self, path: Path, n_bytes: int) -> int:
+        """Let ``path``, which is being written, have ``n_bytes``; returns how many it may have.
 
         Raises
         ------
         OSError
-            Where the quota does not allow it whatever is removed.
+            Where the quota does not allow it, beside what else is being written.
         """
-        others = {other: size for other, size in self._sizes().items() if other != path}
-        used, step = sum(others.values()), self.quota_bytes // _STEPS
-        for other in sorted(others):
-            if used + n_bytes + step <= self.quota_bytes:
-                break
-            if other.suffix != PART:
-                other.unlink(missing_ok=True)
-                used -= others[other]
+        sizes = self._sizes().items()
+        used = sum(size for other, size in sizes if other.suffix == PART and other != path)
         if used + n_bytes > self.quota_bytes:
             raise OSError(errno.EDQUOT, f"the quota of {self.quota_bytes / 1e9:g} GB is used up")
-        return min(n_bytes + step, self.quota_bytes - used)
+        return min(n_bytes + self.quota_bytes // _STEPS, self.quota_bytes - used)
+
+    def make_room(self, n_bytes: int) -> None:
+        """Remove the oldest scans until one more of ``n_bytes`` has room beside the others."""
+        whole = {path: size for path, size in self._sizes().items() if path.suffix != PART}
+        used = sum(whole.values())
+        for path in sorted(whole):
+            if used + n_bytes <= self.quota_bytes:
+                return
+            path.unlink(missing_ok=True)
+            used -= whole[path]
 
     def remove_leftovers(self) -> None:
         """Remove what processes that have ended were writing."""
@@ -129,7 +138,7 @@ class CaptureFile(io.FileIO):
     def _write_all(self, view: memoryview) -> None:
         end = self.tell() + view.nbytes
         if end > self._allowed:
-            self._allowed = self._store.make_room(self.path, end)
+            self._allowed = self._store.claim(self.path, end)
         while view.nbytes:
             view = view[super().write(view) :]
 
@@ -142,8 +151,9 @@ class CaptureFile(io.FileIO):
             raise self._failure
 
     def commit(self) -> None:
-        """Give the file its name, its bytes being on the disk."""
+        """Give the file its name, its bytes being on the disk; the oldest make room for it."""
         os.fsync(self.fileno())
+        self._store.make_room(self.n_bytes)
         whole = self.path.with_suffix("")
         self.path.rename(whole)
         self.path, self._is_whole = whole, True

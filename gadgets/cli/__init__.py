@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from typing import Annotated, Any
+import signal
+from types import FrameType
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -83,5 +85,11 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line; a termination ends it in order, as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, _end)
     app()
+
+
+def _end(number: int, _frame: FrameType | None) -> NoReturn:
+    """Leaves no temporary file behind, and no process."""
+    raise SystemExit(128 + number)

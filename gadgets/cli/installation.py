@@ -28,6 +28,10 @@ def doctor(
     reconstruct: Annotated[
         bool, typer.Option("--reconstruct", help="Simulate a small scan and reconstruct it, on the CPU.")
     ] = False,
+    gadgetron: Annotated[
+        bool,
+        typer.Option("--gadgetron", help="Start the gadget as a Gadgetron server here would: by its PATH."),
+    ] = False,
     daemon: Annotated[
         int | None,
         typer.Option(min=1, max=65535, help="Ask the daemon with this health port whether it takes scans."),
@@ -35,7 +39,7 @@ def doctor(
 ) -> None:
     """Examine the installation: what is there, what is missing and the cure."""
     ends_well = True
-    for finding in _findings(reconstruct, daemon):
+    for finding in _findings(reconstruct, gadgetron, daemon):
         mark, style = (
             ("ok", "green") if finding.is_ok else ("missing", "red" if finding.is_essential else "yellow")
         )
@@ -48,12 +52,14 @@ def doctor(
         raise typer.Exit(1)
 
 
-def _findings(reconstruct: bool, daemon_port: int | None) -> Iterator[Finding]:
+def _findings(reconstruct: bool, as_gadgetron: bool, daemon_port: int | None) -> Iterator[Finding]:
     from gadgets.installation import self_test
     from gadgets.installation.doctor import examine
 
     yield from examine()
     if reconstruct:
         yield self_test.reconstruction()
+    if as_gadgetron:
+        yield self_test.gadgetron()
     if daemon_port is not None:
         yield self_test.daemon(daemon_port)

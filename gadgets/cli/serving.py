@@ -30,6 +30,15 @@ def serve(
     gadgetron_port: Annotated[
         int, typer.Option("--connect-port", min=0, max=65535, help="Port for <connect>; 0: none.")
     ] = 18000,
+    connect: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--connect", help="PORT=CONFIG, one more port for <connect> and its configuration; repeatable."
+        ),
+    ] = None,
+    default: Annotated[
+        str | None, typer.Option(help="Configuration of scans that bring none, at all other ports.")
+    ] = None,
     mrd_port: Annotated[
         int, typer.Option("--port", "-p", min=0, max=65535, help="Port for MRD clients; 0: none.")
     ] = 9002,
@@ -54,6 +63,12 @@ def serve(
         float,
         typer.Option(min=0.1, help="Seconds within which a client has to send configuration and header."),
     ] = 60.0,
+    fair_share: Annotated[
+        float,
+        typer.Option(
+            min=0.1, help="Seconds after which a fit gives way, with what it has, to a waiting scan."
+        ),
+    ] = 60.0,
     grace: Annotated[
         float,
         typer.Option(min=0.1, help="Seconds beyond max_recon_seconds after which a scan is ended by force."),
@@ -77,10 +92,11 @@ def serve(
 ) -> None:
     """Stay warm and serve scans: Gadgetron's <connect> nodes and direct MRD clients.
 
-    SIGTERM or Ctrl-C lets the scans in progress finish; a second Ctrl-C ends them.
+    SIGTERM, SIGHUP or Ctrl-C lets the scans in progress finish; a second Ctrl-C ends them.
     """
     from gadgets.serve import logs
     from gadgets.serve.daemon import Daemon, Options
+    from gadgets.serve.defaults import Defaults
     from gadgets.serve.doors import parse_networks
 
     log = logs.LogSettings(min(logging.getLogger().level, logging.INFO), not sys.stderr.isatty())
@@ -93,8 +109,10 @@ def serve(
         n_jobs=jobs,
         max_scans=max_scans,
         max_idle_s=max_idle,
+        fair_share_s=fair_share,
         grace_s=grace,
         log=log,
+        defaults=Defaults.from_names(default, connect or ()),
         capture=CaptureSettings.checked(capture, capture_quota_gb, capture_names) if capture else None,
         **({"hosts": tuple(host)} if host else {}),
     )
@@ -114,4 +132,6 @@ def _obey_signals(daemon: Daemon) -> None:
         daemon.abandon() if daemon.is_stopping else daemon.stop()
 
     signal.signal(signal.SIGTERM, drain)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup sets it
+        signal.signal(signal.SIGHUP, drain)
     signal.signal(signal.SIGINT, interrupt)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import tempfile
 import urllib.error
 import urllib.request
@@ -25,6 +27,23 @@ def reconstruction() -> Finding:
         return Finding(_PHANTOM, str(failure), False, cure="run it again with --debug, or reinstall")
 
 
+def gadgetron() -> Finding:
+    """The same through the interpreter that a Gadgetron server would start with this PATH."""
+    subject = "gadget as Gadgetron starts it"
+    python = shutil.which("python") or shutil.which("python3")
+    cure = (
+        "put the folder of a Python that has gadgetron-pisco first on the PATH with which Gadgetron is "
+        "started, or run gadgetron-pisco serve and name it by <connect>"
+    )
+    if python is None:
+        return Finding(subject, "there is neither python nor python3 on the PATH", False, cure=cure)
+    try:
+        found = judged(_phantom_error(python))
+    except ReconError as failure:
+        return Finding(subject, f"{python}: {failure}", False, cure=cure)
+    return Finding(subject, f"{python}: {found.found}", found.is_ok, cure=found.cure)
+
+
 def judged(error: float) -> Finding:
     """What an error (NRMSE) of the phantom's images says of the installation."""
     found = f"error {100 * error:.0f} % of the truth"
@@ -45,7 +64,7 @@ def daemon(health_port: int) -> Finding:
     return Finding(subject, found, False, cure="look into its log; start it with gadgetron-pisco serve")
 
 
-def _phantom_error() -> float:
+def _phantom_error(python: str = sys.executable) -> float:
     """NRMSE of a gridding reconstruction; raises ReconError where there are no images."""
     import h5py
     import numpy as np
@@ -56,13 +75,13 @@ def _phantom_error() -> float:
     with tempfile.TemporaryDirectory() as folder:
         scan = Path(folder) / "scan.h5"
         truth_path = simulate(scan, SimulateOptions(matrix=48, coils=4, frames=2, spokes_per_frame=89))
-        images = np.stack(_images(scan))
+        images = np.stack(_images(scan, python))
         with h5py.File(truth_path) as file:
             truth = np.abs(file["images"][0])
     return nrmse(match_scale(images, truth), truth)
 
 
-def _images(scan: Path) -> list[Any]:
+def _images(scan: Path, python: str) -> list[Any]:
     """(y, x) images, on the CPU, which is there for it even while a scan has the GPU."""
     from gadgets.files.mrd_file import ScanFile
     from gadgets.replay.host import open_chain
@@ -74,7 +93,7 @@ def _images(scan: Path) -> list[Any]:
     settings = {"device": "cpu", "threads": "1", "output.dtype": "float32"}
     config = embedded_config(Choice("radial_preview", settings=settings))
     timeouts = Timeouts()
-    with ScanFile(scan) as source, open_chain(config, source.header_xml, timeouts) as peers:
+    with ScanFile(scan) as source, open_chain(config, source.header_xml, timeouts, python) as peers:
         outcome = replay(
             source, peers, lambda image: images.append(image.data[0, 0]), timeouts.idle_s, lambda *_: None
         )

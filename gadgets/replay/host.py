@@ -35,11 +35,11 @@ _LEVEL = re.compile(r"^\S+ \S+ (DEBUG|INFO|WARNING|ERROR|CRITICAL) (?:\[ext\. \d
 class GadgetProcess:
     """One ``python -m gadgetron PORT MODULE TARGET`` in a session of its own, its output logged."""
 
-    def __init__(self, node: ExternalNode, port: int) -> None:
+    def __init__(self, node: ExternalNode, port: int, python: str) -> None:
         self.name = node.name
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self._process = subprocess.Popen(  # noqa: S603 - no shell; module and target are plain arguments
-            [sys.executable, "-m", "gadgetron", str(port), node.module, node.target],
+            [python, "-m", "gadgetron", str(port), node.module, node.target],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -93,8 +93,15 @@ class GadgetProcess:
 
 
 @contextmanager
-def open_chain(config: StreamConfig, header_xml: str, timeouts: Timeouts) -> Iterator[list[Peer]]:
+def open_chain(
+    config: StreamConfig, header_xml: str, timeouts: Timeouts, python: str = sys.executable
+) -> Iterator[list[Peer]]:
     """Start or reach every node of a configuration and send it its configuration and the header.
+
+    Parameters
+    ----------
+    python
+        The interpreter that runs the gadgets.
 
     Raises
     ------
@@ -104,16 +111,20 @@ def open_chain(config: StreamConfig, header_xml: str, timeouts: Timeouts) -> Ite
     with ExitStack() as stack:
         peers = []
         for node in config.nodes:
-            peer = _execute(node, timeouts, stack) if node.port is None else _connect(node, timeouts, stack)
+            peer = (
+                _execute(node, python, timeouts, stack)
+                if node.port is None
+                else _connect(node, timeouts, stack)
+            )
             peer.wire.send_config_text(node.configuration)
             peer.wire.send_header(header_xml)
             peers.append(peer)
         yield peers
 
 
-def _execute(node: ExternalNode, timeouts: Timeouts, stack: ExitStack) -> Peer:
+def _execute(node: ExternalNode, python: str, timeouts: Timeouts, stack: ExitStack) -> Peer:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        process = GadgetProcess(node, listener.getsockname()[1])
+        process = GadgetProcess(node, listener.getsockname()[1], python)
         stack.callback(process.stop)
         connection = _accept(listener, process, timeouts.connect_s)
     stack.enter_context(connection)
@@ -140,7 +151,7 @@ def _connect(node: ExternalNode, timeouts: Timeouts, stack: ExitStack) -> Peer:
 
 def _environment() -> dict[str, str]:
     """The gadget's environment: as ours, with the Python folder of a Gadgetron installation."""
-    environment = {"GADGETRON_EXTERNAL_log_LEVEL": "INFO", "PYTHONUNBUFFERED": "1", **os.environ}
+    environment = {"GADGETRON_EXTERNAL_LOG_LEVEL": "INFO", "PYTHONUNBUFFERED": "1", **os.environ}
     if home := os.environ.get("GADGETRON_HOME"):
         folder = str(Path(home) / "share" / "gadgetron" / "python")
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH", ""), folder]))

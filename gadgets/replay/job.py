@@ -22,7 +22,7 @@ from gadgets.replay.coil_maps import CoilMapSieve
 from gadgets.replay.config_xml import StreamConfig
 from gadgets.replay.host import open_chain
 from gadgets.replay.replay import Outcome, PipeSource, Source, collected_warnings, replay
-from gadgets.replay.route import Choice, effective_settings, embedded_config, server_at
+from gadgets.replay.route import Choice, effective_settings, embedded_config, promised_series, server_at
 from gadgets.replay.views import Facts, Views
 from gadgets.wire.pump import Peer, Timeouts
 from gadgets.wire.wire import Wire
@@ -144,7 +144,8 @@ def _send(job: Job, source: Source, sieve: CoilMapSieve, images: ImageFile, pipe
                 pipes.send(image)
 
         with progress() as report, _open(sieve.target, source, job.timeouts) as peers:
-            outcome = replay(source, peers, keep, job.timeouts.idle_s, report)
+            promised = promised_series(sieve.target)
+            outcome = replay(source, peers, keep, job.timeouts.idle_s, report, promised)
         if outcome.error is not None:
             break
     if pipes is not None and job.use_stdout:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Protocol
 
 import ismrmrd
@@ -16,10 +17,15 @@ from gadgets.wire.header import header_text
 from gadgets.wire.messages import Text
 from gadgets.wire.pump import Peer, exchange
 from gadgets.wire.wire import Item, Session, Wire
+from python_recon.data import PREVIEW_SERIES, SERIES_OF_A_RUN
 from python_recon.errors import ReconError, StreamError
 from python_recon.resources.schedule import ProgressReport
 
 _REPORT_EVERY = 16
+_LOOK = (
+    "the gadget may not have started, or have been ended: the server's log tells, and `gadgetron-pisco "
+    "doctor --gadgetron`, run as the server is (its user, its PATH), starts the gadget as the server would"
+)
 _log = logging.getLogger(__name__)
 
 
@@ -80,8 +86,12 @@ class Outcome:
     seconds: float = 0.0
     first_image_s: float | None = None
     """From the start to the first image."""
+    series: set[int] = field(default_factory=set)
+    """Those of the images, as numbered in the first run of frames."""
     others: Counter[str] = field(default_factory=Counter)
     """What else came back, by kind."""
+    said: list[str] = field(default_factory=list)
+    """Texts since the last image."""
     sent_s: float | None = None
     """From the start to the last item of the scan."""
     error: ReconError | None = None
@@ -105,10 +115,16 @@ def replay(
     keep: Callable[[ismrmrd.Image], None],
     idle_s: float,
     report: ProgressReport,
+    promised: Mapping[int, str] = MappingProxyType({}),
 ) -> Outcome:
     """Send a scan through ``peers`` and hand every image that comes back to ``keep``.
 
     Errors of the gadgets and of the stream end up in the outcome: the images that came before are good.
+
+    Parameters
+    ----------
+    promised
+        Series that have to come, and the method of each: a gadget that a server lost tells nothing.
     """
     outcome = Outcome()
     try:
@@ -117,13 +133,18 @@ def replay(
                 outcome.first_image_s = outcome.first_image_s or outcome.passed_s
                 keep(item)
                 outcome.n_images += 1
+                outcome.series.add(item.image_series_index % SERIES_OF_A_RUN)
+                outcome.said.clear()
                 report(*_progress(source, outcome))
             elif isinstance(item, Text):
                 _log.info("%s says: %s", peers[-1].name, item)
+                outcome.said.append(item)
             else:
                 outcome.others[type(item).__name__] += 1
-        if not outcome.n_images:
-            raise StreamError(_without_images(outcome))
+        if trouble := _what_lacks(outcome, promised):
+            raise StreamError(
+                ". ".join([trouble, *(f"The last it said: {text}" for text in outcome.said[-1:])])
+            )
     except ReconError as error:
         outcome.error = error
     outcome.seconds = outcome.passed_s
@@ -169,8 +190,21 @@ def _progress(source: Source, outcome: Outcome) -> tuple[str, float]:
     return f"{sent} sent, {outcome.n_images} images back", outcome.n_sent / total if total else 0.0
 
 
-def _without_images(outcome: Outcome) -> str:
+def _what_lacks(outcome: Outcome, promised: Mapping[int, str]) -> str:
+    """What a scan that ended without an error should have brought; empty where it has.
+
+    Where images are of other series than ours, the server's configuration of that name is another one.
+    """
+    if outcome.n_images:
+        missing = [f"{method} (series {index})" for index, method in promised.items()]
+        if not missing or outcome.series != {PREVIEW_SERIES} or PREVIEW_SERIES in promised:
+            return ""
+        came = f"{outcome.n_images} images came back and no error, but none of "
+        return f"{came}{', '.join(missing)}, which the configuration asks for; {_LOOK}"
     if not outcome.others:
-        return "no images came back, and no error; does the configuration reconstruct this kind of scan?"
+        return (
+            "no images came back, and no error; does the configuration reconstruct this kind of scan? If so, "
+            f"{_LOOK}"
+        )
     found = ", ".join(f"{count} {kind}" for kind, count in outcome.others.items())
     return f"no images came back, but {found}; the configuration lacks the gadget that makes the images"

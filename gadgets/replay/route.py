@@ -21,7 +21,12 @@ from gadgets.replay.config_xml import (
 from gadgets.replay.properties import properties_of
 from gadgets.wire.wire import Session
 from python_recon.config import load_config
+from python_recon.data import FINAL_SERIES, PREVIEW_SERIES
 from python_recon.errors import ConfigError
+
+_OUR_PACKAGE = "gadgets"
+_MAKING_IMAGES = ("gadgets.radial", "gadgets.recon_data")
+"""Modules whose images have the series that their settings ask for."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +80,34 @@ def effective_settings(node: ExternalNode) -> dict[str, Any]:
         For an unknown setting (with the nearest known one) or a value out of range.
     """
     settings = properties_of(node.configuration.encode())
-    if node.module.partition(".")[0] != __package__:
+    if node.module.partition(".")[0] != _OUR_PACKAGE:
         return settings
     return load_config(settings).model_dump()
+
+
+def promised_series(target: StreamConfig | Server) -> dict[int, str]:
+    """The series that the last node's settings ask for, and the method that makes it.
+
+    Nothing where that cannot be told: other gadgets follow, or the configuration is not known here.
+    """
+    try:
+        node = (target if isinstance(target, StreamConfig) else _config_of(target)).nodes[-1]
+        settings = properties_of(node.configuration.encode())
+        if node.module not in _MAKING_IMAGES and not (node.port and "method" in settings):
+            return {}
+        config = load_config(settings)
+    except ConfigError:
+        return {}
+    has_final = config.method != config.preview or config.binning.by == "cardiac"
+    return {FINAL_SERIES if has_final else PREVIEW_SERIES: config.method}
+
+
+def _config_of(server: Server) -> StreamConfig:
+    """What a server is to run; by its name, as it is installed here."""
+    if not server.config_name:
+        return parse_config(server.config_text, server.name)
+    path = find_installed(server.config_name)
+    return parse_config(read_text(path), path.name)
 
 
 def _text(choice: Choice) -> tuple[str, str]:

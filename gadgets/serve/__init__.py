@@ -6,13 +6,14 @@
       doors.py         where it listens and whom it lets in
       pool.py          keeps a warm worker ready
         attendant.py   follows one worker, and tells its client where the worker cannot
-          worker.py    that process: one scan, then it ends
+          worker.py    that process, by process.py: one scan, then it ends
           desk.py      what it tells; turns.py, when it computes
           line.py      what the two say to each other; progress.py, what follows from it
+      voice.py         what libraries write past the log
       parting.py       how the daemon parts from a client
       device_queue.py  whose turn it is to compute
       health.py        /healthz, /readyz, /metrics; metrics.py, what is counted
-    settings.py        what a client asks for, as a configuration
+    settings.py        what a client asks for, as a configuration; defaults.py, where it asks for nothing
     logs.py            text on a terminal, JSON otherwise
 
 Daemon and worker share the client's connection: the worker speaks, and the daemon only where the worker

@@ -4,33 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import multiprocessing
-import signal
 import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from multiprocessing.connection import wait
 from typing import Any
 
 from gadgets.capture.recorder import CaptureOutcome
-from gadgets.serve.device_queue import DeviceQueue
+from gadgets.serve.device_queue import DeviceQueue, Entry
 from gadgets.serve.line import Line
 from gadgets.serve.metrics import Metrics
 from gadgets.serve.parting import linger
+from gadgets.serve.process import WorkerProcess
 from gadgets.serve.progress import Phase, Progress
+from gadgets.serve.voice import Ear
 from gadgets.wire.messages import MessageId
 from gadgets.wire.wire import Wire
 from python_recon.errors import StreamError
 
-CONTEXT = multiprocessing.get_context("forkserver")
-"""Workers are forked from a process that has loaded everything and holds no connection."""
-
-_EXIT_S = 10.0
-"""From the end of a scan to the end of its process."""
 _REPORT_S = 5.0
-_PROCESSES = threading.Lock()
-"""multiprocessing looks after all children whenever one is started or waited for."""
 _log = logging.getLogger(__name__)
 
 
@@ -61,7 +53,8 @@ class Attendant:
     Parameters
     ----------
     target, argument
-        What the worker runs, with its end of the line and this argument.
+        What the worker runs, with its end of the line, what it is to write its standard error to, and this
+        argument.
     on_end
         Called with the attendant when worker and connection are gone.
     """
@@ -77,7 +70,8 @@ class Attendant:
         self._line = Line(ours)
         self._shared = shared
         self._on_end = on_end
-        self._process = CONTEXT.Process(target=target, args=(theirs, argument), daemon=True)
+        self._ear = Ear(lambda text: self._tell(logging.WARNING, "%s", text))
+        self._process = WorkerProcess(target, theirs, self._ear.mouth, argument)
         self._connection: socket.socket | None = None
         self._scan = Progress(max_idle_s=shared.max_idle_s)
         self._lock = threading.Lock()
@@ -118,16 +112,14 @@ class Attendant:
     def kill(self) -> None:
         """End the worker at once; its client, if it has one, is told."""
         self.dismiss()
-        if self._process.pid is not None:
-            self._process.kill()
+        self._process.kill()
 
     def join(self, timeout_s: float | None = None) -> None:
         self._thread.join(timeout_s)
 
     def _attend(self, far_end: socket.socket) -> None:
         try:
-            with far_end, _PROCESSES:
-                self._process.start()
+            self._process.start(far_end, self._ear.mouth)
             failure = self._follow()
         except Exception as error:  # whatever it is, the client must not wait for ever
             _log.exception("unforeseen failure")
@@ -136,6 +128,7 @@ class Attendant:
             self._conclude(failure)
         finally:
             self._line.close()
+            self._ear.close()
             self._on_end(self)
 
     def _follow(self) -> Failure | None:
@@ -146,8 +139,12 @@ class Attendant:
             except TimeoutError:
                 self._process.kill()
                 return Failure("deadline", self._scan.overdue_text(self._shared.grace_s))
+            if message is None and self._shared.is_abandoned.is_set():
+                return Failure(
+                    "abandoned", "the server was ended, and this scan with it; please send it again"
+                )
             if message is None:
-                return Failure("worker_died", f"{self._how_it_ended()}; please send the scan again")
+                return Failure("worker_died", f"{self._process.ending()}; please send the scan again")
             event = message.pop("event")
             getattr(self, f"_on_{event}")(**message)
             if event == "outcome":
@@ -171,12 +168,16 @@ class Attendant:
         self._tell(logging.INFO, "begun by %s in process %d", scan.peer, self._process.pid)
 
     def _on_waiting(self, turn: int, slice_name: str) -> None:
+        about = {**self._about, "slice": slice_name}
+
         def grant() -> None:
-            with contextlib.suppress(OSError):  # the worker has died: its attendant notices
-                self._line.send("granted", turn=turn)
+            self._send("granted", turn=turn)
+
+        def hurry(is_waited_for: bool) -> None:
+            self._send("hurry", is_waited_for=is_waited_for)
 
         self._scan.phase = Phase.WAITING
-        self._shared.queue.enter(self, {**self._about, "slice": slice_name}, grant)
+        self._shared.queue.enter(self, Entry(about, grant, hurry))
 
     def _on_started(self) -> None:
         self._scan.grant(self._shared.grace_s)
@@ -271,24 +272,13 @@ class Attendant:
         except StreamError as error:
             self._tell(logging.WARNING, "the error did not reach the client: %s", error)
 
-    def _how_it_ended(self) -> str:
-        self._reap()
-        status = self._process.exitcode
-        if status is not None and status < 0:
-            name = signal.Signals(-status).name
-            hint = " (is the host short of memory?)" if name == "SIGKILL" else ""
-            return f"the process of the reconstruction was ended by {name}{hint}"
-        return f"the process of the reconstruction ended with status {status}"
-
     def _reap(self) -> None:
-        """Wait for the process, not for long, and end it where it still runs."""
-        if self._process.pid is None:
-            return
-        if not wait([self._process.sentinel], _EXIT_S):
-            self._tell(logging.WARNING, "process %d does not end by itself: killed", self._process.pid)
-            self._process.kill()
-        with _PROCESSES:
-            self._process.join()
+        if not self._process.reap():
+            self._tell(logging.WARNING, "process %d did not end by itself: killed", self._process.pid)
+
+    def _send(self, event: str, **details: Any) -> None:
+        with contextlib.suppress(OSError):  # the worker has died: its attendant notices
+            self._line.send(event, **details)
 
     def _tell(self, level: int, text: str, *arguments: Any) -> None:
         _log.log(level, text, *arguments, extra=self._about)

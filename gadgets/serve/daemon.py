@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import socket
 import threading
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from multiprocessing.util import get_temp_dir
+from pathlib import Path
 
 import psutil
 
 from gadgets.capture.recorder import CaptureSettings
 from gadgets.serve.attendant import Shared
+from gadgets.serve.defaults import Defaults
 from gadgets.serve.device_queue import DeviceQueue
 from gadgets.serve.doors import Doors, Network, peer_name
 from gadgets.serve.health import Health
@@ -28,6 +31,8 @@ from python_recon.errors import StreamError
 
 _TICK_S = 1.0
 _REFUSAL_S = 5.0
+_MOST_REFUSALS = 16
+"""Clients that are told at a time why they are not served; others find the connection closed."""
 _log = logging.getLogger(__name__)
 
 
@@ -48,11 +53,15 @@ class Options:
     """Scans in progress at a time, waiting ones included; more are refused."""
     max_idle_s: float = MAX_IDLE_SECONDS
     """Silence of a client that has not said yet what it wants."""
+    fair_share_s: float = 60.0
+    """What a fit may take of the device while another scan waits for it."""
     grace_s: float = 30.0
     """Beyond ``max_recon_seconds`` until a worker is ended."""
     log: LogSettings = field(default_factory=LogSettings)
     capture: CaptureSettings | None = None
     """Where scans are kept as they come; None: nowhere."""
+    defaults: Defaults = field(default_factory=Defaults)
+    """What runs where a client does not say it; ports named there are opened, too."""
 
 
 class Daemon:
@@ -63,11 +72,21 @@ class Daemon:
         self._metrics = Metrics()
         self._queue = DeviceQueue(options.n_jobs or 1)
         self._shared = Shared(self._metrics, self._queue, options.grace_s, options.max_idle_s)
+        scratch = get_temp_dir()
+        # Torch makes a folder for compiled code as soon as it is loaded, and leaves it.
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(Path(scratch) / "torch"))
         workers = WorkerSettings(
-            options.log, options.max_idle_s, options.n_jobs, options.capture, get_temp_dir()
+            options.log,
+            options.max_idle_s,
+            options.n_jobs,
+            options.capture,
+            options.defaults,
+            options.fair_share_s,
+            scratch,
         )
         self._pool = Pool(self._shared, workers)
         self._is_stopping = threading.Event()
+        self._free_refusals = threading.Semaphore(_MOST_REFUSALS)
         self._woken, self._waker = socket.socketpair()
 
     def stop(self) -> None:
@@ -99,7 +118,8 @@ class Daemon:
         """
         options = self._options
         _log.info("gadgetron-pisco %s", plugin_version())
-        ports = [port for port in dict.fromkeys((options.gadgetron_port, options.mrd_port)) if port]
+        wanted = (options.gadgetron_port, options.mrd_port, *options.defaults.by_port)
+        ports = [port for port in dict.fromkeys(wanted) if port]
         with self._woken, self._waker, ExitStack() as stack:
             with Doors(options.hosts, ports, options.allowed, options.max_idle_s) as doors:
                 if options.health_port:
@@ -116,21 +136,42 @@ class Daemon:
         doors.watch(self._woken)
         while not self.is_stopping:
             for connection in doors.visitors(_TICK_S):
-                peer = peer_name(connection)
-                if self._pool.n_scans < self._options.max_scans:
-                    self._pool.serve(connection, peer)
-                    continue
-                _log.error("%s is refused: %d scans are in progress", peer, self._options.max_scans)
-                self._metrics.fail("refused")
-                threading.Thread(target=self._refuse, args=(connection,), name="refusal").start()
+                try:
+                    self._admit(connection)
+                except Exception as error:  # whatever it is, it is that of one connection
+                    _log.exception("a connection could not be served")
+                    self._refuse(connection, f"the daemon cannot serve a scan now: {error}")
 
-    def _refuse(self, connection: socket.socket) -> None:
-        with connection, contextlib.suppress(StreamError):
-            wire = Wire.from_socket(connection, _REFUSAL_S)
-            n_scans = self._options.max_scans
-            wire.send_error(f"{n_scans} scans are in progress, which is all that is allowed; try again later")
-            wire.send_close()
-            linger(connection, self._shared.is_abandoned, _REFUSAL_S)
+    def _admit(self, connection: socket.socket) -> None:
+        if self._pool.n_scans < self._options.max_scans:
+            self._pool.serve(connection, peer_name(connection))
+            return
+        n_scans = self._options.max_scans
+        self._refuse(connection, f"{n_scans} scans are in progress, which is all that is allowed")
+
+    def _refuse(self, connection: socket.socket, reason: str) -> None:
+        """Tell a client why it is not served, as far as there is somebody to do it."""
+        _log.error("%s is refused: %s", peer_name(connection), reason)
+        self._metrics.fail("refused")
+        if not self._free_refusals.acquire(blocking=False):
+            connection.close()
+            return
+        thread = threading.Thread(target=self._tell_refusal, args=(connection, reason), name="refusal")
+        try:
+            thread.start()
+        except RuntimeError:  # there can be no more threads
+            self._free_refusals.release()
+            connection.close()
+
+    def _tell_refusal(self, connection: socket.socket, reason: str) -> None:
+        try:
+            with connection, contextlib.suppress(StreamError):
+                wire = Wire.from_socket(connection, _REFUSAL_S)
+                wire.send_error(f"{reason}; try again later")
+                wire.send_close()
+                linger(connection, self._shared.is_abandoned, _REFUSAL_S)
+        finally:
+            self._free_refusals.release()
 
     def _why_unready(self) -> str:
         if self.is_stopping:

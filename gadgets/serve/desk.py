@@ -34,8 +34,8 @@ class Desk:
     turns: Turns
     """At the device; from :meth:`begin` on."""
 
-    def __init__(self, line: Line, scratch: str) -> None:
-        self._line, self._scratch = line, scratch
+    def __init__(self, line: Line, fair_share_s: float, scratch: str) -> None:
+        self._line, self._fair_share_s, self._scratch = line, fair_share_s, scratch
         self._items: Prefetch | None = None
         self._told: tuple[int, bool] = (0, False)
         self._pulse_lock = threading.Lock()
@@ -44,7 +44,7 @@ class Desk:
 
     def begin(self, measurement_id: str, config: Config, items: Prefetch) -> None:
         """The client has said what it wants, and its data arrive from now on."""
-        self.turns = Turns(self._tell, items.check, config.max_recon_seconds)
+        self.turns = Turns(self._tell, items.check, config.max_recon_seconds, self._fair_share_s)
         self._items = items
         self._tell(
             "begun",
@@ -95,7 +95,10 @@ class Desk:
                 continue
             if message is None:
                 self._end_orphaned()
-            self.turns.grant(message["turn"])
+            if message["event"] == "granted":
+                self.turns.grant(message["turn"])
+            else:
+                self.turns.is_waited_for = message["is_waited_for"]
 
     def _pulse(self) -> None:
         if self._items is None:

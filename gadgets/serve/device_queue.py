@@ -5,8 +5,22 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass
+class Entry:
+    """One that waits for the device, or holds it."""
+
+    about: Mapping[str, str]
+    """Names the scan in the lines of the log."""
+    grant: Callable[[], None]
+    """Called, at once or from another thread, when its turn has come."""
+    hurry: Callable[[bool], None]
+    """Called whenever others begin to wait for what it holds, and when none waits any more."""
+    is_hurried: bool = False
 
 
 class DeviceQueue:
@@ -14,8 +28,8 @@ class DeviceQueue:
 
     def __init__(self, n_jobs: int = 1) -> None:
         self._n_jobs = n_jobs
-        self._computing: set[Hashable] = set()
-        self._waiting: dict[Hashable, tuple[Mapping[str, str], Callable[[], None]]] = {}
+        self._computing: dict[Hashable, Entry] = {}
+        self._waiting: dict[Hashable, Entry] = {}
         self._lock = threading.Lock()
 
     @property
@@ -29,13 +43,10 @@ class DeviceQueue:
             self._n_jobs = n_jobs
             self._advance()
 
-    def enter(self, key: Hashable, about: Mapping[str, str], grant: Callable[[], None]) -> None:
-        """Queue; ``grant`` is called at once or, from another thread, when it is the turn of ``key``.
-
-        ``about`` names the scan in the lines of the log.
-        """
+    def enter(self, key: Hashable, entry: Entry) -> None:
+        """Queue."""
         with self._lock:
-            self._waiting[key] = about, grant
+            self._waiting[key] = entry
             self._advance()
             if key in self._waiting:
                 self._tell(key, len(self._waiting))
@@ -43,7 +54,7 @@ class DeviceQueue:
     def leave(self, key: Hashable) -> None:
         """Give the device back, or give up waiting for it; nothing where ``key`` did neither."""
         with self._lock:
-            self._computing.discard(key)
+            self._computing.pop(key, None)
             self._waiting.pop(key, None)
             if self._advance():
                 for position, waiting in enumerate(self._waiting, 1):
@@ -54,10 +65,17 @@ class DeviceQueue:
         n_before = len(self._waiting)
         while self._waiting and len(self._computing) < self._n_jobs:
             key = next(iter(self._waiting))
-            _, grant = self._waiting.pop(key)
-            self._computing.add(key)
-            grant()
+            self._computing[key] = entry = self._waiting.pop(key)
+            entry.grant()
+        self._hurry()
         return len(self._waiting) < n_before
 
+    def _hurry(self) -> None:
+        is_waited_for = bool(self._waiting)
+        for entry in self._computing.values():
+            if entry.is_hurried != is_waited_for:
+                entry.is_hurried = is_waited_for
+                entry.hurry(is_waited_for)
+
     def _tell(self, key: Hashable, position: int) -> None:
-        _log.info("waits for the device, position %d", position, extra=dict(self._waiting[key][0]))
+        _log.info("waits for the device, position %d", position, extra=dict(self._waiting[key].about))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import ipaddress
 import logging
+import resource
 import selectors
 import socket
 import time
@@ -19,6 +20,8 @@ Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1"))
 _BACKLOG = 64
+_MOST_SILENT = 256
+"""Peers that have not said anything; at most a quarter of the files that the process may open."""
 _RETRY_S = 0.1
 _PROBES = {socket.TCP_KEEPIDLE: 30, socket.TCP_KEEPINTVL: 10, socket.TCP_KEEPCNT: 3}
 """When a peer is silent for so many seconds, the system asks, so far apart and so often, whether it is there.
@@ -102,7 +105,8 @@ class Doors:
     def visitors(self, timeout_s: float) -> Iterator[socket.socket]:
         """Connections that have begun to speak, of those that do within a while; then the caller's."""
         for key, _ in self._selector.select(timeout_s):
-            yield from key.data(key.fileobj)
+            if key.fileobj.fileno() != -1:  # else closed in the meantime, for others to have room
+                yield from key.data(key.fileobj)
         now = time.monotonic()
         for connection in [each for each, deadline in self._deadlines.items() if deadline < now]:
             _log.info("%s said nothing for %g s: closed", peer_name(connection), self._max_idle_s)
@@ -113,20 +117,29 @@ class Doors:
             connection, address = listener.accept()
         except OSError as error:  # the peer has gone already, or too many files are open
             _log.warning("a connection was not accepted: %s", error)
+            self._part_from_silent(len(self._deadlines) // 2)
             time.sleep(_RETRY_S)
             return
         if not is_allowed(address[0], self._allowed):
             _log.warning("%s is not on the list of allowed peers: refused", address[0])
             connection.close()
             return
-        connection.setblocking(False)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option, value in _PROBES.items():
-            connection.setsockopt(socket.IPPROTO_TCP, option, value)
-        self._selector.register(connection, selectors.EVENT_READ, self._hear)
+        try:
+            _prepare(connection)
+            self._selector.register(connection, selectors.EVENT_READ, self._hear)
+        except OSError as error:  # the peer has gone already
+            _log.info("%s was not let in: %s", peer_name(connection), error)
+            connection.close()
+            return
         self._deadlines[connection] = time.monotonic() + self._max_idle_s
+        self._part_from_silent(_most_silent())
         yield from ()
+
+    def _part_from_silent(self, n_left: int) -> None:
+        """Close those that have been silent longest, until so many are left."""
+        for connection in list(self._deadlines)[: max(len(self._deadlines) - n_left, 0)]:
+            _log.warning("%s said nothing, and others come: closed", peer_name(connection))
+            self._release(connection).close()
 
     def _hear(self, connection: socket.socket) -> Iterator[socket.socket]:
         self._release(connection)
@@ -143,6 +156,19 @@ class Doors:
         self._selector.unregister(connection)
         del self._deadlines[connection]
         return connection
+
+
+def _prepare(connection: socket.socket) -> None:
+    connection.setblocking(False)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in _PROBES.items():
+        connection.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def _most_silent() -> int:
+    n_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MOST_SILENT if n_files == resource.RLIM_INFINITY else min(_MOST_SILENT, max(n_files // 4, 1))
 
 
 def peer_name(connection: socket.socket) -> str:

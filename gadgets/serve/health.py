@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import socket
 import threading
+import time
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,6 +16,8 @@ from gadgets.serve.metrics import CONTENT_TYPE
 from python_recon.errors import ConfigError
 
 _POLL_S = 0.1
+_REQUEST_S = 5.0
+_MOST_REQUESTS = 16
 _TEXT = "text/plain; charset=utf-8"
 _log = logging.getLogger(__name__)
 
@@ -51,19 +56,53 @@ class Health:
         """End the server and its threads."""
         self._server.shutdown()
         self._thread.join()
+        self._server.hang_up(older_than_s=0.0)
         self._server.server_close()
 
 
 class _Server(ThreadingHTTPServer):
-    daemon_threads = False  # joined at the end; requests have a timeout
+    """A thread for each request; requests have a deadline, and only so many are answered at a time."""
+
+    daemon_threads = False  # joined at the end
     pages: dict[str, Callable[[], str]]
     """Tell, by path, what is wrong; nothing where all is well."""
     metrics: Callable[[], str]
 
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self._begun_s: dict[socket.socket, float] = {}
+        super().__init__(address, handler)
+
+    def service_actions(self) -> None:
+        """Called several times a second."""
+        self.hang_up(older_than_s=_REQUEST_S)
+
+    def hang_up(self, older_than_s: float) -> None:
+        """End the requests that have taken longer."""
+        for request, begun_s in list(self._begun_s.items()):
+            if time.monotonic() - begun_s >= older_than_s:
+                with contextlib.suppress(OSError):  # it has ended in the meantime
+                    request.shutdown(socket.SHUT_RDWR)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread, or not at all where too many are answered."""
+        if len(self._begun_s) >= _MOST_REQUESTS:
+            _log.warning("%s is not answered: %d requests are under way", client_address, _MOST_REQUESTS)
+            super().shutdown_request(request)
+            return
+        self._begun_s[request] = time.monotonic()
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._begun_s.pop(request, None)
+        super().shutdown_request(request)
+
+    def handle_error(self, _request: Any, client_address: Any) -> None:
+        _log.info("%s was not answered", client_address, exc_info=True)
+
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
-    timeout = 5.0
+    timeout = _REQUEST_S
 
     def do_GET(self) -> None:
         if self.path == "/metrics":

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from typing import TextIO
 
 from python_recon.resources.scan_context import present_work
 
@@ -65,16 +66,19 @@ class JsonFormatter(logging.Formatter):
 _work = WorkFilter()
 
 
-def configure(settings: LogSettings) -> None:
-    """Log to stderr, in place of what was configured before."""
-    logging.basicConfig(level=settings.level, handlers=[handler_for(settings)], force=True)
+def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
+    """Log to a stream, by default stderr, in place of what was configured before; Python's warnings, too."""
+    logging.basicConfig(
+        level=settings.level, handlers=[handler_for(settings, stream or sys.stderr)], force=True
+    )
+    logging.captureWarnings(capture=True)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def handler_for(settings: LogSettings) -> logging.Handler:
-    """Writes to stderr."""
-    handler = logging.StreamHandler(sys.stderr)
+def handler_for(settings: LogSettings, stream: TextIO) -> logging.Handler:
+    """Writes to the stream."""
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter() if settings.is_json else logging.Formatter(_TEXT))
     handler.addFilter(_work)
     return handler

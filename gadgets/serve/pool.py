@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+import signal
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import forkserver
 
-from gadgets.serve.attendant import CONTEXT, Attendant, Shared
+from gadgets.serve.attendant import Attendant, Shared
+from gadgets.serve.process import CONTEXT
 from gadgets.serve.worker import WorkerSettings, work
+from python_recon.methods.registry import built_in_modules
 
 PRELOADED = (
     "gadgets.cli",
@@ -17,15 +24,23 @@ PRELOADED = (
     "python_recon.stream.ladder",
     "python_recon.coil_maps.low_resolution",
     "python_recon.coil_maps.nlinv",
-    "python_recon.methods.gridding",
-    "python_recon.methods.cg_sense",
-    "python_recon.methods.grasp",
-    "python_recon.methods.subspace",
+    *built_in_modules(),
 )
 """What is loaded once, before workers are forked."""
 
+_log = logging.getLogger(__name__)
 _ABANDON_S = 3.0
 _POLL_S = 0.2
+
+
+@contextmanager
+def _ignoring_hangups() -> Iterator[None]:
+    """What is started within the block ignores SIGHUP, for good: a terminal that closes signals all."""
+    former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, former)
 
 
 class Pool:
@@ -45,6 +60,8 @@ class Pool:
         self._is_draining = False
         self._is_warm = False
         CONTEXT.set_forkserver_preload(list(PRELOADED))
+        with _ignoring_hangups():
+            forkserver.ensure_running()
 
     @property
     def n_scans(self) -> int:
@@ -75,7 +92,10 @@ class Pool:
             with self._changed:
                 worker, self._spare = self._spare, None
             is_assigned = worker is not None and worker.assign(connection, peer)
-        self.start()
+        try:
+            self.start()
+        except (OSError, RuntimeError) as error:  # descriptors or threads: this scan has its worker
+            _log.error("no worker can be kept ready: %s", error)
 
     def drain(self) -> None:
         """Let every scan end, or end it where it is abandoned; afterwards no worker is left."""

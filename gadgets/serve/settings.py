@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError
 
@@ -17,17 +19,24 @@ from python_recon.errors import ConfigError
 
 _RECONSTRUCTING = ("gadgets.radial", "gadgets.recon_data")
 """What a daemon runs in place of: modules are never loaded by name."""
+_DECLARATION = re.compile(rb"<\?xml[^<>]*\?>")
 _FILES = ("checkpoint", "resume", "tensorboard")
 """Options of methods that name files."""
 
 
-def config_of(session: Session) -> Config:
+def config_of(session: Session, default: Mapping[str, Any] = MappingProxyType({})) -> Config:
     """The configuration of a scan.
 
     The peer may name an installed configuration (as its configuration or as the parameter ``config``), or
     send one: a whole Gadgetron configuration, the ``<configuration>`` of one external node, or JSON text
-    with settings. Parameters override it, by the names of settings or by their ids in OpenRecon. Without any
-    of these, the defaults run.
+    with settings. Parameters override it, by the names of settings or by their ids in OpenRecon.
+
+    Parameters
+    ----------
+    default
+        Settings in place of a configuration that is missing or empty, as it is where Gadgetron distributes a
+        scan: what it then sends in place of a node's ``<configuration>`` is the declaration of an XML
+        document, and nothing else.
 
     Raises
     ------
@@ -41,6 +50,8 @@ def config_of(session: Session) -> Config:
         settings = installed = _settings_of_xml(read_text(path).encode(), path.name)
     else:
         settings, installed = _settings_of_text(session.config_text.strip(b"\0 \r\n\t")), {}
+        if not settings:
+            settings = installed = dict(default)
     config = load_config(settings, parameters)
     _refuse_files(config.options, load_config(installed).options)
     if config.threads is None:
@@ -61,7 +72,9 @@ def _refuse_files(options: Mapping[str, Any], installed: Mapping[str, Any]) -> N
 def _settings_of_text(text: bytes) -> dict[str, Any]:
     if text.startswith(b"{"):
         return _settings_of_json(text)
-    return _settings_of_xml(text, "the client's configuration") if text else {}
+    if not text or _DECLARATION.fullmatch(text):
+        return {}
+    return _settings_of_xml(text, "the client's configuration")
 
 
 def _settings_of_json(text: bytes) -> dict[str, Any]:

@@ -20,7 +20,9 @@ class Turns:
     """Fits of this process wait for the device and hold it; several of them, and their threads, at a time.
 
     A turn lasts as long as a fit may: whoever holds the device for longer has to give what it has. So has
-    one that has become pointless.
+    one that has become pointless, and one that has had its fair share when another scan waits. The last is
+    what bounds the wait behind a client that has gone without our knowing: a Gadgetron server keeps our
+    connection open while a fit runs, whatever became of its own client.
 
     Parameters
     ----------
@@ -30,10 +32,17 @@ class Turns:
         Raises what makes waiting, and computing, pointless.
     max_s
         Seconds that a turn may last.
+    fair_s
+        The same while another scan waits.
     """
 
-    def __init__(self, tell: Callable[..., None], check: Callable[[], None], max_s: float) -> None:
-        self._tell, self._check, self._max_s = tell, check, max_s
+    is_waited_for: bool = False
+    """Whether another scan waits for the device, as the daemon tells; may be set by any thread."""
+
+    def __init__(
+        self, tell: Callable[..., None], check: Callable[[], None], max_s: float, fair_s: float
+    ) -> None:
+        self._tell, self._check, self._max_s, self._fair_s = tell, check, max_s, fair_s
         self._is_granted = threading.Event()
         self._lock = threading.Lock()
         self._n_inside = 0
@@ -91,10 +100,15 @@ class Turns:
 
     def _watch(self, budget: Budget, is_over: threading.Event) -> None:
         """Cancel what the budget is for when its turn is over, or it has become pointless."""
-        ends = time.monotonic() + self._max_s
-        while not is_over.wait(min(_PULSE_S, max(ends - time.monotonic(), 0.0))):
-            if time.monotonic() >= ends or not self._has_point():
+        started = time.monotonic()
+        while not is_over.wait(min(_PULSE_S, max(started + self._max_s - time.monotonic(), 0.0))):
+            spent_s = time.monotonic() - started
+            if spent_s >= self._max_s or not self._has_point():
                 budget.cancel()
+                return
+            if self.is_waited_for and spent_s >= self._fair_s:
+                budget.cancel(f"ended after {spent_s:.0f} s, because another scan waited for the device")
+                _log.warning("the fit gives way to a scan that waits, after %.0f s", spent_s)
                 return
 
     def _has_point(self) -> bool:

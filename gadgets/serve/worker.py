@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
 import socket
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from gadgets.capture.recorder import Capture, CaptureSettings
 from gadgets.scan import ScanRecord, reported, run_stage
 from gadgets.serve import logs
+from gadgets.serve.defaults import Defaults
 from gadgets.serve.desk import Desk, ToldChannel, tidy
 from gadgets.serve.line import Line
 from gadgets.serve.settings import config_of
+from gadgets.serve.voice import speak_through
 from gadgets.stage import images
 from gadgets.wire.prefetch import Prefetch
 from gadgets.wire.wire import Wire
 from python_recon.errors import StreamError
 from python_recon.methods.registry import validate
+from python_recon.resources.memory import host_limit
 from python_recon.resources.scan_context import sharing_device
 
 _log = logging.getLogger(__name__)
@@ -36,15 +41,19 @@ class WorkerSettings:
     """Scans whose fits run at a time on this machine; None: as many as suit the device."""
     capture: CaptureSettings | None = None
     """Where scans are kept; None: nowhere."""
+    defaults: Defaults = field(default_factory=Defaults)
+    """What runs where a client does not say it."""
+    fair_share_s: float = math.inf
+    """What a fit may take of the device while another scan waits for it."""
     scratch: str = ""
     """The daemon's folder of temporary files; where the daemon is killed, nobody else removes it."""
 
 
-def work(sock: socket.socket, settings: WorkerSettings) -> None:
+def work(sock: socket.socket, mouth: socket.socket, settings: WorkerSettings) -> None:
     """The life of a worker: the target of its process."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # the daemon's: it lets scans finish
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # the daemon's: it lets scans finish
         signal.signal(number, signal.SIG_IGN)
-    logs.configure(settings.log)
+    logs.configure(settings.log, speak_through(mouth) if settings.log.is_json else None)
     line = Line(sock)
     device = warm_up()
     n_jobs = settings.n_jobs or _jobs_for(device)
@@ -58,7 +67,7 @@ def work(sock: socket.socket, settings: WorkerSettings) -> None:
         tidy(settings.scratch)
         return
     with connection:
-        _serve(connection, Desk(line, settings.scratch), settings)
+        _serve(connection, Desk(line, settings.fair_share_s, settings.scratch), settings)
 
 
 def warm_up() -> str:
@@ -93,7 +102,8 @@ def _serve(connection: socket.socket, desk: Desk, settings: WorkerSettings) -> N
     record = ScanRecord()
     with Capture(settings.capture, desk.capture_ends) as capture:
         with reported(wire, record) as items:
-            _reconstruct(wire, items, desk, record, capture)
+            default = settings.defaults.of(connection.getsockname()[1])
+            _reconstruct(wire, items, desk, record, capture, default)
         try:
             wire.send_close()
         except StreamError as error:
@@ -101,7 +111,14 @@ def _serve(connection: socket.socket, desk: Desk, settings: WorkerSettings) -> N
     desk.conclude(record)
 
 
-def _reconstruct(wire: Wire, items: Prefetch, desk: Desk, record: ScanRecord, capture: Capture) -> None:
+def _reconstruct(
+    wire: Wire,
+    items: Prefetch,
+    desk: Desk,
+    record: ScanRecord,
+    capture: Capture,
+    default: Mapping[str, Any],
+) -> None:
     try:
         session = wire.receive_session()
     except StreamError:
@@ -111,11 +128,12 @@ def _reconstruct(wire: Wire, items: Prefetch, desk: Desk, record: ScanRecord, ca
     logs.name_scan(record.measurement_id)
     if capture.attach(items, session.header):
         desk.capture_begins()
-    config = config_of(session)
+    config = config_of(session, default)
     validate(config)
     logs.name_scan(record.measurement_id, config.method)
     capture.keep_config(config)
     wire.set_max_idle(config.max_idle_seconds)
+    items.limit(host_limit(config))
     items.start()
     desk.begin(record.measurement_id, config, items)
     try:

@@ -209,10 +209,14 @@ def _flags(spokes: Spokes) -> np.ndarray:
 
 
 def header_xml(options: SimulateOptions) -> bytes:
-    """The ISMRMRD header."""
+    """The ISMRMRD header.
+
+    Its measurement id has four parts, as scanners write it: without a patient, Gadgetron's NoiseAdjust takes
+    from them where it stores the noise.
+    """
     header = xsd.ismrmrdHeader(
         measurementInformation=xsd.measurementInformationType(
-            measurementID=f"simulated_{options.seed}",
+            measurementID=f"simulated_radial_heart_{options.seed}",
             patientPosition="HFS",
             protocolName="simulated_radial_heart",
         ),

@@ -15,7 +15,7 @@ from ismrmrd import constants
 
 from gadgets.translate.flags import NOISE, NOT_IMAGING, mask
 from gadgets.translate.waveforms import TICK_S, waveform_from
-from gadgets.wire.backlog import Backlog
+from gadgets.wire.backlog import Backlog, bytes_of
 from gadgets.wire.buffers import unpacked
 from python_recon.acquisition.gating.physiology_record import PhysiologyRecord
 from python_recon.data import Counters, Geometry, Readout, Scan, Vector
@@ -97,8 +97,8 @@ class ReadoutStream:
     The items are acquisitions, recon data or buckets; others are passed by. Left out are readouts that do
     not image (their flags say so), are empty, or belong to another encoding space; noise readouts are
     kept. ``skipped`` counts them, by reason, and is logged at the end. Waveforms that come between the
-    readouts are gathered in ``physiology``, and as they came in ``waveforms``. ``kept`` tells how much of the
-    stream is in memory.
+    readouts are gathered in ``physiology``, and as they came in ``waveforms``, for who hands them on and
+    takes them from there. ``kept`` tells how much of the stream is in memory.
 
     Raises
     ------
@@ -117,6 +117,7 @@ class ReadoutStream:
         self.physiology = PhysiologyRecord()
         self.waveforms: deque[ismrmrd.Waveform] = deque()
         self._n_noise = self._n_waveforms = 0
+        self._are_handed_on = True
         self._acquisitions = self._without_waveforms(unpacked(items, self.skipped))
         self._encoding_space, waiting = self._find_encoding_space(header)
         self._acquisitions = itertools.chain(waiting, self._acquisitions)
@@ -142,13 +143,19 @@ class ReadoutStream:
             if isinstance(item, ismrmrd.Acquisition):
                 yield item
                 continue
-            self.waveforms.append(item)
+            if self._are_handed_on:
+                self.waveforms.append(item)
             waveform = waveform_from(item)
             if waveform is None:
                 self.skipped[f"waveform of unknown id {item.waveform_id} or without samples"] += 1
                 continue
             self._n_waveforms += 1
             self.physiology.add(waveform)
+
+    def drop_waveforms(self) -> None:
+        """Nobody hands waveforms on: those that tell nothing are not kept."""
+        self._are_handed_on = False
+        self.waveforms.clear()
 
     def _conclude(self) -> None:
         left_out = ", ".join(f"{count} {reason}" for reason, count in self.skipped.most_common()) or "nothing"
@@ -172,16 +179,16 @@ class ReadoutStream:
         radial = [index for index, kind in enumerate(kinds) if kind in _RADIAL_KINDS]
         if len(kinds) < 2 or len(radial) == 1:
             return (radial or [0])[0], []
-        waiting = []
-        for acquisition in self._acquisitions:
-            waiting.append(acquisition)
-            space = acquisition.encoding_space_ref
-            if (
-                not acquisition.flags & NOISE
-                and not _purpose(acquisition)
-                and space in (radial or range(len(kinds)))
-            ):
-                return space, waiting
+        waiting: list[ismrmrd.Acquisition] = []
+        n_bytes = 0
+        with self.kept.counting(lambda: n_bytes):
+            for acquisition in self._acquisitions:
+                waiting.append(acquisition)
+                n_bytes += bytes_of(acquisition)
+                space = acquisition.encoding_space_ref
+                is_imaging = not acquisition.flags & NOISE and not _purpose(acquisition)
+                if is_imaging and space in (radial or range(len(kinds))):
+                    return space, waiting
         return (radial or [0])[0], waiting
 
     def _why_not(self, acquisition: ismrmrd.Acquisition) -> str:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
-from gadgets.wire.messages import AcquisitionBucket, ReconData
+from gadgets.wire.messages import EMPTY_HEAD, OBJECT_BYTES, AcquisitionBucket, ReconBit, ReconData
 from python_recon.errors import DataError
 from python_recon.resources.kept_data import KeptData
 from python_recon.resources.memory import told
@@ -76,10 +76,23 @@ class Backlog:
 
 
 def bytes_of(item: Any) -> int:
-    """Size of the arrays of a message; its other parts are small."""
+    """Memory that a message takes, about: its arrays, and so much for each header, however empty it is."""
     if isinstance(item, ReconData):
-        return sum(bytes_of(bit.data) for bit in item.bits)
+        return sum(_bytes_of_bit(bit) for bit in item.bits)
     if isinstance(item, AcquisitionBucket):
-        return sum(map(bytes_of, [*item.acquisitions, *item.waveforms]))
-    arrays = (getattr(item, name, None) for name in ("data", "traj", "trajectory"))
+        return sum(map(bytes_of, [*item.acquisitions, *item.references, *item.waveforms]))
+    if isinstance(item, str):
+        return OBJECT_BYTES + len(item)
+    return OBJECT_BYTES + _bytes_of_arrays(item, "data", "traj")
+
+
+def _bytes_of_bit(bit: ReconBit) -> int:
+    buffers = [buffer for buffer in (bit.data, bit.reference) if buffer is not None]
+    n_heads = sum(head is not EMPTY_HEAD for buffer in buffers for head in buffer.headers.flat)
+    arrays = (_bytes_of_arrays(buffer, "data", "trajectory", "density", "headers") for buffer in buffers)
+    return OBJECT_BYTES * (1 + n_heads) + sum(arrays)
+
+
+def _bytes_of_arrays(holder: Any, *names: str) -> int:
+    arrays = (getattr(holder, name, None) for name in names)
     return sum(array.nbytes for array in arrays if array is not None)

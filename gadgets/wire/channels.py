@@ -17,6 +17,11 @@ READ_BUFFER_BYTES = 1 << 18
 PIPE_CHUNK_BYTES = select.PIPE_BUF  # what a writable pipe takes without blocking
 POLL_SECONDS = 0.25  # how soon a wait notices a signal, and that a pipe was aborted
 
+
+class SilenceError(StreamError):
+    """The peer sends nothing any more, but is there: what it has sent is whole."""
+
+
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
 
@@ -79,8 +84,8 @@ class Channel(ABC):
             if left <= 0:
                 raise self._silence()
 
-    def _silence(self) -> StreamError:
-        return StreamError(
+    def _silence(self) -> SilenceError:
+        return SilenceError(
             f"the peer fell silent for {self.max_idle_seconds:g} s without closing the stream; "
             "max_idle_seconds sets the wait"
         )

@@ -11,7 +11,7 @@ import ctypes
 import math
 import struct
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 from xml.etree.ElementTree import ParseError
 
 import ismrmrd
@@ -21,12 +21,21 @@ from ismrmrd.image import ImageHeader
 from ismrmrd.waveform import WaveformHeader
 
 from gadgets.wire.channels import Buffer, bounded
-from gadgets.wire.messages import AcquisitionBucket, ReconBit, ReconBuffer, ReconData, SamplingDescription
+from gadgets.wire.messages import (
+    EMPTY_HEAD,
+    OBJECT_BYTES,
+    AcquisitionBucket,
+    ReconBit,
+    ReconBuffer,
+    ReconData,
+    SamplingDescription,
+)
 from gadgets.wire.reader import MAX_ARRAY_BYTES, MAX_TEXT_BYTES, Reader, memory_of
 from python_recon.errors import ProtocolError
 
 MAX_CHANNELS = 1024  # what the channel mask can hold
 MAX_AXES = 16
+MAX_BITS = 256
 
 PIXEL_TYPES = {
     1: np.dtype("<u2"),
@@ -41,6 +50,8 @@ PIXEL_TYPES = {
 
 _COMPRESSED = sum(1 << (flag - 1) for flag in range(ACQ_COMPRESSION1, ACQ_COMPRESSION4 + 1))
 _SAMPLES, _COORDINATES, _WAVES = np.dtype("<c8"), np.dtype("<f4"), np.dtype("<u4")
+Head = TypeVar("Head")
+
 _BUCKET_SIZES = struct.Struct("<4Q4Q2Q3Q")
 
 
@@ -146,7 +157,10 @@ def _parse_meta(text: bytes) -> ismrmrd.Meta:
 
 def read_recon_data(reader: Reader) -> ReconData:
     """Recon data: a buffer, and perhaps a calibration buffer, for each encoding space."""
-    return ReconData(tuple(_read_bit(reader) for _ in range(reader.number("Q"))))
+    n_bits = reader.number("Q")
+    if n_bits > MAX_BITS:
+        raise ProtocolError(f"recon data claim {n_bits} encoding spaces, at most {MAX_BITS} are accepted")
+    return ReconData(tuple(_read_bit(reader) for _ in range(n_bits)))
 
 
 def _read_bit(reader: Reader) -> ReconBit:
@@ -158,7 +172,8 @@ def _read_buffer(reader: Reader) -> ReconBuffer:
     trajectory = _read_optional(reader, lambda reader: _read_fortran(reader, _COORDINATES))
     density = _read_optional(reader, lambda reader: _read_fortran(reader, _COORDINATES))
     headers = _read_fortran(reader, np.dtype((np.void, ctypes.sizeof(ismrmrd.AcquisitionHeader))))
-    return ReconBuffer(data, _as_headers(headers), trajectory, density, reader.structure(SamplingDescription))
+    sampling = reader.structure(SamplingDescription)
+    return ReconBuffer(data, _as_headers(reader, headers), trajectory, density, sampling)
 
 
 def _read_optional(reader: Reader, read: Callable[[Reader], Any]) -> Any:
@@ -174,9 +189,12 @@ def _read_fortran(reader: Reader, dtype: np.dtype) -> np.ndarray:
     return reader.array(shape[::-1], dtype, "an array").T if n_axes else np.empty(0, dtype)
 
 
-def _as_headers(raw: np.ndarray) -> np.ndarray:
+def _as_headers(reader: Reader, raw: np.ndarray) -> np.ndarray:
     headers = np.empty(raw.shape, object)
-    for index in np.ndindex(raw.shape):
+    headers.fill(EMPTY_HEAD)
+    is_filled = np.frombuffer(raw.tobytes(), np.uint8).reshape(*raw.shape, raw.dtype.itemsize).any(-1)
+    reader.count(OBJECT_BYTES * int(is_filled.sum()))
+    for index in map(tuple, np.argwhere(is_filled)):
         headers[index] = ismrmrd.AcquisitionHeader.from_buffer_copy(raw[index].tobytes())
     return headers
 
@@ -224,13 +242,13 @@ def read_bucket(reader: Reader) -> AcquisitionBucket:
     sizes = _BUCKET_SIZES.unpack(reader.take(_BUCKET_SIZES.size))
     acquisitions = _read_bundle(reader, count=sizes[0], stats_bytes=sizes[8])
     references = _read_bundle(reader, count=sizes[4], stats_bytes=sizes[9])
-    heads = [reader.structure(WaveformHeader) for _ in range(sizes[10])]
+    heads = _read_heads(sizes[10], lambda: reader.structure(WaveformHeader))
     waveforms = tuple(_read_waves(reader, head) for head in heads)
     return AcquisitionBucket(acquisitions, references, waveforms)
 
 
 def _read_bundle(reader: Reader, count: int, stats_bytes: int) -> tuple[ismrmrd.Acquisition, ...]:
-    heads = [_acquisition_header(reader) for _ in range(count)]
+    heads = _read_heads(count, lambda: _acquisition_header(reader))
     trajectories = [_read_trajectory(reader, head) for head in heads]
     bundle = tuple(
         ismrmrd.Acquisition(head, _read_samples(reader, head), trajectory)
@@ -238,6 +256,11 @@ def _read_bundle(reader: Reader, count: int, stats_bytes: int) -> tuple[ismrmrd.
     )
     reader.take(bounded(stats_bytes, MAX_TEXT_BYTES, "the statistics of a bucket"))
     return bundle
+
+
+def _read_heads(count: int, read: Callable[[], Head]) -> list[Head]:
+    bounded(OBJECT_BYTES * count, MAX_ARRAY_BYTES, "a bucket")
+    return [read() for _ in range(count)]
 
 
 def bucket_parts(bucket: AcquisitionBucket) -> Iterator[Buffer]:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import ctypes
+import re
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Any
 
 import ismrmrd
 import numpy as np
+
+OBJECT_BYTES = 1000
+"""What a header, with all that Python keeps beside it, takes of the memory, about; its arrays come on top."""
+EMPTY_HEAD = ismrmrd.AcquisitionHeader()
+"""Stands for all lines that no readout filled."""
 
 
 class MessageId(IntEnum):
@@ -38,6 +45,15 @@ class ErrorText(str):
     __slots__ = ()
 
 
+_SAYS_ERROR = re.compile(r"(\[.*\] )?(ERROR|CRITICAL)\b")
+"""A Gadgetron server tells errors as ``[place] ERROR: text``, MRD servers as ``ERROR text``."""
+
+
+def is_error(item: Any) -> bool:
+    """Whether an item says what went wrong: an ERROR, or a TEXT that says so."""
+    return isinstance(item, ErrorText) or (isinstance(item, Text) and bool(_SAYS_ERROR.match(item)))
+
+
 class SamplingLimit(ctypes.Structure):
     """First, central and last sample of one axis."""
 
@@ -63,7 +79,7 @@ class ReconBuffer:
     data: np.ndarray
     """(E0 readout, E1, E2, coil, N, S, LOC) complex64."""
     headers: np.ndarray
-    """(E1, E2, N, S, LOC) ismrmrd.AcquisitionHeader objects; all zero where no readout came."""
+    """(E1, E2, N, S, LOC) ismrmrd.AcquisitionHeader objects; EMPTY_HEAD where no readout came."""
     trajectory: np.ndarray | None = None
     """(dimension, E0, E1, E2, N, S, LOC) float32."""
     density: np.ndarray | None = None

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 
 from gadgets.wire.backlog import Backlog
+from gadgets.wire.channels import SilenceError
 from gadgets.wire.wire import DRAIN_SECONDS, Item, Wire
 
 _log = logging.getLogger(__name__)
@@ -25,6 +26,8 @@ class Prefetch:
 
     n_received: int = 0
     """Items so far, taken by the consumer or not."""
+    pause: SilenceError | None = None
+    """What ended the stream where the peer fell silent after its first items; these are worth having."""
     ended_at: float | None = None
     """When the stream ended, well or not, by the monotonic clock; None while more may come."""
 
@@ -52,20 +55,27 @@ class Prefetch:
             self._thread.join()
 
     def __iter__(self) -> Iterator[Item]:
-        """The items in order; a failure of the stream is raised after what came before it."""
+        """The items in order; a failure of the stream, but no pause, is raised after what came before."""
         self.start()
         while not self._ended:
             arrived = self._arrived.get()
             self._ended = arrived is None or isinstance(arrived, BaseException)
-            if isinstance(arrived, BaseException):
+            if isinstance(arrived, SilenceError) and self.n_received:
+                self.pause = arrived
+            elif isinstance(arrived, BaseException):
                 raise arrived
-            if arrived is not None:
+            elif arrived is not None:
                 yield self.backlog.take(arrived)
 
     def start(self) -> None:
         """Begin to receive, unless that has begun."""
         if self._thread.ident is None:
             self._thread.start()
+
+    def limit(self, n_bytes: float) -> None:
+        """Keep no more than so much of the scan, nor take more for one message."""
+        self.backlog.limit_bytes = n_bytes
+        self._wire.set_limit(n_bytes)
 
     def give_up(self) -> None:
         """Receive nothing: the stream broke off, or is out of step, before its first item."""
@@ -76,7 +86,7 @@ class Prefetch:
 
         This is ahead of the items that came before.
         """
-        if self._failure is not None:
+        if self._failure is not None and not isinstance(self._failure, SilenceError):
             raise self._failure
         self._wire.check_peer()
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gadgets.wire.messages import ErrorText
+from gadgets.wire.messages import is_error
 from gadgets.wire.wire import Item, Wire
 from python_recon.errors import DeadlineError, ReconError, StreamError
 
@@ -95,7 +95,7 @@ class _Exchange:
         try:
             for item in peer.wire:
                 self._moved = time.monotonic()
-                if isinstance(item, ErrorText):
+                if is_error(item):
                     self._fail(StreamError(f"{peer.name}: {item}"))
                 else:
                     yield item
@@ -157,7 +157,7 @@ class _Exchange:
             if self._error is None:
                 self._error = error
             else:
-                _log.debug("after the first error: %s", error)
+                _log.warning("after the first error: %s", error)
 
     def _watch(self) -> None:
         while not self._over.wait(_POLL_S):

@@ -10,7 +10,9 @@ from typing import TypeVar
 import numpy as np
 
 from gadgets.wire.channels import Channel, bounded
-from python_recon.errors import StreamError
+from gadgets.wire.messages import OBJECT_BYTES
+from python_recon.errors import DataError, StreamError
+from python_recon.resources.memory import told
 
 MAX_ARRAY_BYTES = 1 << 32
 MAX_TEXT_BYTES = 1 << 26
@@ -26,10 +28,28 @@ class Reader:
     Memory is taken in proportion to what the peer sends: a claim by itself costs nothing.
     """
 
+    limit_bytes: float = math.inf
+    """Of one message; may be set at any time."""
+
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
+        self._n_counted = 0
+
+    def begin(self) -> None:
+        """Another message begins."""
+        self._n_counted = 0
+
+    def count(self, n_bytes: int) -> None:
+        """So much memory is about to be taken for the message; raises DataError where that is too much."""
+        self._n_counted += n_bytes
+        if self._n_counted > self.limit_bytes:
+            raise DataError(
+                f"one message takes {told(self._n_counted)} of memory or more, and {told(self.limit_bytes)} "
+                "are allowed (max_host_gb) or were free: send readouts in smaller messages, or raise it"
+            )
 
     def take(self, n_bytes: int) -> bytearray:
+        self.count(n_bytes)
         data = bytearray(min(n_bytes, TRUSTED_BYTES))
         self._fill(memoryview(data))
         while len(data) < n_bytes:
@@ -47,12 +67,14 @@ class Reader:
         return bytes(self.take(n_bytes)).rstrip(b"\0")
 
     def structure(self, kind: type[Structure]) -> Structure:
+        self.count(OBJECT_BYTES)
         return kind.from_buffer_copy(self.take(ctypes.sizeof(kind)))
 
     def array(self, shape: tuple[int, ...], dtype: np.dtype, what: str) -> np.ndarray:
         n_bytes = bounded(math.prod(shape) * dtype.itemsize, MAX_ARRAY_BYTES, what)
         if n_bytes > TRUSTED_BYTES:
             return np.frombuffer(self.take(n_bytes), dtype).reshape(shape)
+        self.count(n_bytes)
         array = np.empty(shape, dtype)
         if array.nbytes:
             self._fill(memory_of(array))

@@ -101,10 +101,15 @@ class Wire:
 
     def __iter__(self) -> Iterator[Item]:
         """The items up to the peer's CLOSE."""
+        item: Item | None = None
         while (message := self._next_id()) != MessageId.CLOSE:
             if message not in _READERS:
-                raise ProtocolError(f"message id {message} is not expected here; {_expected()}")
-            yield _READERS[message](self._reader)
+                raise ProtocolError(
+                    f"message id {message} is not expected here; {_expected()}{_likely_cause(item)}"
+                )
+            self._reader.begin()
+            item = _READERS[message](self._reader)
+            yield item
 
     def receive_session(self) -> Session:
         """Configuration (if any), header and parameters (if any) from a host or an MRD client."""
@@ -174,6 +179,10 @@ class Wire:
         """From the next wait on, the peer may do nothing for so long."""
         self._channel.max_idle_seconds = seconds
 
+    def set_limit(self, n_bytes: float) -> None:
+        """From the next array on, one message may take so much memory."""
+        self._reader.limit_bytes = n_bytes
+
     def check_peer(self) -> None:
         """Raise StreamError where the peer is known to have gone, be it after its CLOSE."""
         if self._channel.is_lost:
@@ -207,6 +216,17 @@ def _prefixed(length_code: str, text: str | bytes) -> tuple[bytes, bytes]:
 
 def _decoded(text: bytes) -> str:
     return text.decode("utf-8", "replace")
+
+
+def _likely_cause(former: Item | None) -> str:
+    """Why the reader may have lost its place behind an item."""
+    if not isinstance(former, ismrmrd.Acquisition) or not former.trajectory_dimensions:
+        return ""
+    return (
+        ". The readout before it may be longer than its header says: Gadgetron's RemoveROOversampling crops "
+        "the samples of a readout and not its trajectory. Leave it out in front of this gadget, which needs "
+        "all samples"
+    )
 
 
 def _expected() -> str:

@@ -190,4 +190,4 @@ def _need(size: Size, options: IconikOptions) -> float:
     return series_need(size) + net.parameters + steps + net.without_graph(looked_at)
 
 
-METHOD = Method(run, IconikOptions, _need)
+METHOD = Method(run, IconikOptions, _need, griddings=16.0)

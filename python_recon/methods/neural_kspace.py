@@ -282,4 +282,4 @@ def _consistency_points(n_coils: int, options: NeuralKSpaceOptions) -> tuple[flo
     return (rows * n_neighbours, rows) if is_distance else (rows, rows * n_neighbours)
 
 
-METHOD = Method(run, NeuralKSpaceOptions, _need)
+METHOD = Method(run, NeuralKSpaceOptions, _need, griddings=16.0)

@@ -53,6 +53,9 @@ class Method:
     options: type[Section]
     memory: Need = series_need
     """What it needs beside the prepared slice."""
+    griddings: float = 6.0
+    """Time that it takes where that is up at once, relative to gridding the same series: in less, it is not
+    begun."""
 
 
 _BUILT_IN = {
@@ -67,6 +70,11 @@ _BUILT_IN = {
     "st_inr": "python_recon.methods.st_inr:METHOD",
     "st_inr_paper": "python_recon.methods.st_inr_paper:METHOD",
 }
+
+
+def built_in_modules() -> list[str]:
+    """What is imported when our own methods run, for whoever wants that done before."""
+    return sorted({reference.partition(":")[0] for reference in _BUILT_IN.values()})
 
 
 def load_method(implementation: str) -> Method:

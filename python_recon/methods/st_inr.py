@@ -142,4 +142,4 @@ def distil(
     descend(net, optimiser, lambda *_: step(), descent, budget)
 
 
-METHOD = Method(run, StInrOptions, components_need)
+METHOD = Method(run, StInrOptions, components_need, griddings=24.0)

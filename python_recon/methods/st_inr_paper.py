@@ -231,4 +231,4 @@ def _need(size: Size, options: StInrPaperOptions) -> float:
     return series_need(size) + needs.image_field(n_points, 3, n_cells, options)
 
 
-METHOD = Method(run, StInrPaperOptions, _need)
+METHOD = Method(run, StInrPaperOptions, _need, griddings=24.0)

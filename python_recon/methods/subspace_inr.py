@@ -243,4 +243,4 @@ def components_need(size: Size, options: SubspaceInrOptions) -> float:
     return series_need(size) + needs.image_field(n_pixels, 2, n_cells, options)
 
 
-METHOD = Method(run, SubspaceInrOptions, components_need)
+METHOD = Method(run, SubspaceInrOptions, components_need, griddings=12.0)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+
+from python_recon.data import Readout
 
 
 class KeptData:
@@ -33,3 +35,22 @@ class KeptData:
             yield
         finally:
             self._keepers = tuple(each for each in self._keepers if each is not keeper)
+
+
+class InPassing:
+    """What passes, and is kept by whoever takes it until that says otherwise."""
+
+    def __init__(self) -> None:
+        self.n_bytes = 0
+
+    def watch(self, readouts: Iterable[Readout]) -> Iterator[Readout]:
+        """The readouts, counted."""
+        for readout in readouts:
+            self.n_bytes += readout.data.nbytes + (
+                0 if readout.trajectory is None else readout.trajectory.nbytes
+            )
+            yield readout
+
+    def release(self) -> None:
+        """What has passed is counted elsewhere from now on, or was dropped."""
+        self.n_bytes = 0

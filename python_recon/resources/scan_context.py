@@ -1,12 +1,13 @@
 """What accompanies the work on a scan and changes none of its results.
 
-Names for the lines of the log, the seconds that each stage took, how often something was left out, and turns
-at a device that other processes use, too. All are context variables: generators see those of their caller; a
-thread sees those of ``contextvars.copy_context()`` where it is run by that.
+Names for the lines of the log, the seconds that each stage took, how often something was left out, what was
+warned of, and turns at a device that other processes use, too. All are context variables: generators see
+those of their caller; a thread sees those of ``contextvars.copy_context()`` where it is run by that.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -29,9 +30,12 @@ def _at_once(_budget: Budget) -> AbstractContextManager[None]:
 PREVIEW_SKIPPED = "preview skipped"
 """Told to :func:`tally`: a frame was too late for its preview."""
 
+_MOST_REMARKS, _LONGEST_REMARK = 8, 300
+
 _labels: ContextVar[Mapping[str, str]] = ContextVar("labels", default=MappingProxyType({}))
 _seconds: ContextVar[dict[str, float] | None] = ContextVar("seconds", default=None)
 _counts: ContextVar[Counter[str] | None] = ContextVar("counts", default=None)
+_remarks: ContextVar[_Remarks | None] = ContextVar("remarks", default=None)
 _turn: ContextVar[Turn] = ContextVar("turn", default=_at_once)
 
 
@@ -89,6 +93,41 @@ def tally(event: str) -> None:
     counts = _counts.get()
     if counts is not None:
         counts[event] += 1
+
+
+class _Remarks(logging.Handler):
+    """Keeps the first warning of each kind that comes from its own context."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.texts: dict[str, str] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if _remarks.get() is self and len(self.texts) < _MOST_REMARKS:
+            self.texts.setdefault(str(record.msg), record.getMessage()[:_LONGEST_REMARK])
+
+
+@contextmanager
+def remarking(*loggers: str) -> Iterator[None]:
+    """What these loggers, and those below them, warn of within the block is for the images to say, too."""
+    handler = _Remarks()
+    token = _remarks.set(handler)
+    for name in loggers:
+        logging.getLogger(name).addHandler(handler)
+    try:
+        yield
+    finally:
+        for name in loggers:
+            logging.getLogger(name).removeHandler(handler)
+        _remarks.reset(token)
+
+
+def with_remarks(comment: str) -> str:
+    """The comment, and after it what was warned of so far within :func:`remarking`, each thing once."""
+    handler, told = _remarks.get(), [part for part in comment.split("; ") if part]
+    texts = list(handler.texts.values()) if handler is not None else []
+    new = [text for text in texts if not any(part in text for part in told)]
+    return "; ".join([*told, *new])
 
 
 @contextmanager

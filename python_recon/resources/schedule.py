@@ -5,10 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from python_recon.resources.memory import MemoryLimits
+
+AMPLE_S = 30.0
+"""Time left from which on nothing is done in a cheaper way, whatever it takes."""
 
 ProgressReport = Callable[[str, float], None]
 """Called with what is being done and the share of it that is done (0..1)."""
@@ -29,6 +32,14 @@ def part_of(report: ProgressReport, index: int, total: int, label: str = "") -> 
     return inner
 
 
+@dataclass
+class _End:
+    """What the copies of a budget share."""
+
+    is_near: threading.Event = field(default_factory=threading.Event)
+    reason: str = ""
+
+
 @dataclass(frozen=True)
 class Budget:
     """What time and memory a method may take, whom it tells how far it is, and what it may start from."""
@@ -41,19 +52,35 @@ class Budget:
     same method, but perhaps from other coils or another matrix; None: there is none."""
     memory: MemoryLimits = field(default_factory=MemoryLimits)
     """For the slice, prepared k-space included."""
-    _cancelled: threading.Event = field(default_factory=threading.Event, repr=False, compare=False)
+    _end: _End = field(default_factory=_End, repr=False, compare=False)
 
-    def cancel(self) -> None:
+    def cancel(self, reason: str = "") -> None:
         """Leave no time, as if all were spent: the method ends after its present step.
 
         May be called from another thread; copies made with ``dataclasses.replace`` are cancelled as well.
+
+        Parameters
+        ----------
+        reason
+            What a reader of the images should know of it.
         """
-        self._cancelled.set()
+        if not self._end.is_near.is_set():
+            self._end.reason = reason
+        self._end.is_near.set()
+
+    @property
+    def cancelled_because(self) -> str:
+        """Why the time was cut short; empty where it was not, or nobody needs to know."""
+        return self._end.reason
+
+    def share(self, part: float) -> Budget:
+        """Part of what is left, from now on; cancelled with this one."""
+        return replace(self, seconds=part * max(self.left_s, 0.0), started=time.monotonic())
 
     @property
     def left_s(self) -> float:
         left = self.seconds - (time.monotonic() - self.started)
-        return min(left, 0.0) if self._cancelled.is_set() else left
+        return min(left, 0.0) if self._end.is_near.is_set() else left
 
     @property
     def is_spent(self) -> bool:

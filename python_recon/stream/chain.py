@@ -6,31 +6,26 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from python_recon.acquisition.binning.binning import bin_frames, stack_frames
-from python_recon.acquisition.coil_compression import compress, compress_with_maps
 from python_recon.acquisition.gating.cardiac_frames import gate
 from python_recon.acquisition.gating.physiology_record import PhysiologyRecord
 from python_recon.acquisition.noise import whiten
-from python_recon.acquisition.radial.delays import correct
-from python_recon.acquisition.radial.density import fill_density
-from python_recon.acquisition.radial.extent import field_of_view_scale, narrow, trim, widen
+from python_recon.acquisition.radial.extent import narrow, trim
 from python_recon.acquisition.radial.trajectory import locate, spoke_extent
 from python_recon.acquisition.screening import refuse_noise
-from python_recon.coil_maps import estimate
 from python_recon.config import Config
 from python_recon.data import FINAL_SERIES, CoilMaps, ImageSeries, KSpace, Readout, Scan
-from python_recon.errors import BackendError
-from python_recon.resources.kept_data import KeptData
-from python_recon.resources.memory import MemoryLimits, Size, is_out_of_memory, told
+from python_recon.resources.kept_data import InPassing, KeptData
+from python_recon.resources.memory import MemoryLimits
 from python_recon.resources.scan_context import timed
 from python_recon.resources.schedule import Budget, ProgressReport, silent
-from python_recon.resources.usage import give_memory_back, peak_memory
+from python_recon.resources.usage import peak_memory
 from python_recon.stream.arrivals import Arrivals
 from python_recon.stream.memory_forecast import forecast
+from python_recon.stream.preparation import prepare
 from python_recon.stream.previews import Previews
 from python_recon.stream.slice_fit import Fit, labelled
 from python_recon.stream.slice_queue import SliceKey, SliceQueue
@@ -85,8 +80,18 @@ def reconstruct_stream(
     if _has_method(config):
         forecast(scan, config, matrix).check(stream.limits)
     stamped = stream.record.stamped(stream.arrivals.watch(readouts))
-    frames = bin_frames(prepare_readouts(stamped, scan, config), scan, config.binning, matrix)
-    yield from _reconstruct_frames(frames, config, stream)
+    unbinned = InPassing()
+    located = unbinned.watch(prepare_readouts(stamped, scan, config))
+    with kept.counting(lambda: unbinned.n_bytes), kept.counting(lambda: stream.record.n_bytes):
+        frames = _released(bin_frames(located, scan, config.binning, matrix), unbinned)
+        yield from _reconstruct_frames(frames, config, stream)
+
+
+def _released(frames: Iterable[KSpace], unbinned: InPassing) -> Iterator[KSpace]:
+    """The frames; with each, the readouts before it are taken to be in frames, or left out."""
+    for frame in frames:
+        unbinned.release()
+        yield frame
 
 
 def prepare_readouts(readouts: Iterable[Readout], scan: Scan, config: Config) -> Iterator[Readout]:
@@ -152,7 +157,7 @@ def _reconstruct_frames(frames: Iterable[KSpace], config: Config, stream: _Strea
                 stream.limits.check_held(stream.kept.n_bytes, queue.n_frames)
             yield from previews.show(frame)
             yield from queue.ready()
-        yield from queue.rest(config.max_recon_seconds)
+        yield from queue.rest(max(config.max_recon_seconds - stream.arrivals.age_s, 0.0))
     previews.conclude()
 
 
@@ -198,14 +203,17 @@ def _fit(
     from python_recon.stream.ladder import climb_down_in_parts
 
     started, matrix, first = time.monotonic(), kspace.matrix, 0
-    kspace, maps, details, comment = _prepare(kspace, config, budget.memory, maps)
+    prepared = prepare(kspace, config, budget, maps)
+    kspace, maps = prepared.kspace, prepared.maps
     options = config.options if method == config.method else {}
     with timed("method"):
         for outcome in climb_down_in_parts(kspace, maps, method, options, budget):
             result = outcome.reconstruction
             images = narrow(result.images.cpu().numpy(), matrix)
-            remarks = "; ".join(filter(None, [comment, maps.comment, outcome.comment]))
-            figures = {**result.details, **details, **peak_memory(kspace.data.device.type)}
+            remarks = "; ".join(
+                filter(None, [prepared.comment, maps.comment, outcome.comment, budget.cancelled_because])
+            )
+            figures = {**result.details, **prepared.details, **peak_memory(kspace.data.device.type)}
             figures |= {"seconds_method": outcome.seconds, "virtual_coils": outcome.n_coils}
             series = ImageSeries(images, outcome.method, FINAL_SERIES, comment=remarks, details=figures)
             if config.output.coil_maps and first == 0:
@@ -216,84 +224,7 @@ def _fit(
     _log.info("%s: %s of %d frames in %.2f s", SliceKey.of(kspace), outcome.method, first, seconds)
 
 
-def prepare_slice(kspace: KSpace, config: Config) -> tuple[KSpace, CoilMaps]:
-    """k-space and coil maps on the device, ready for a method.
-
-    Delays are corrected, the field of view is made as wide as the object (``narrow`` cuts the images),
-    coils are compressed, density and maps computed.
-    """
-    kspace, _ = _prepare_kspace(kspace, config)
-    return kspace, estimate(kspace, config.coils)
-
-
 def _narrow_maps(maps: CoilMaps, matrix: tuple[int, int]) -> np.ndarray:
     wide = maps.maps.cpu().numpy()
     scale = np.float32(np.sqrt(np.prod(wide.shape[1:]) / np.prod(matrix)))  # maps have none, unlike images
     return narrow(wide * scale, matrix)
-
-
-def _prepare(
-    kspace: KSpace, config: Config, limits: MemoryLimits, maps: CoilMaps | None
-) -> tuple[KSpace, CoilMaps, dict[str, Any], str]:
-    """A slice ready for a method, what is worth keeping of that, and what a reader should know of it.
-
-    Raises
-    ------
-    BackendError
-        If the host's memory is too small for it. Where the GPU's is, the CPU takes its place.
-    """
-    need = Size.of(kspace).preparation
-    if need > limits.host:
-        raise BackendError(
-            f"to prepare the slice takes {told(need)} of host memory, {told(max(limits.host, 0))} are left; "
-            "raise max_host_gb or measure fewer slices or frames"
-        )
-    try:
-        return *_prepare_timed(kspace, config, maps), ""
-    except (MemoryError, RuntimeError) as error:
-        if config.device == "cpu" or not is_out_of_memory(error):
-            raise
-        _log.warning("the slice is prepared on the CPU: %s", str(error))
-    give_memory_back()
-    on_cpu = config.model_copy(update={"device": "cpu"})
-    return *_prepare_timed(
-        kspace, on_cpu, maps
-    ), "the GPU has too little memory for the slice: done on the CPU"
-
-
-def _prepare_timed(
-    kspace: KSpace, config: Config, maps: CoilMaps | None
-) -> tuple[KSpace, CoilMaps, dict[str, Any]]:
-    started, matrix = time.monotonic(), kspace.matrix
-    with timed("preparation"):
-        kspace, maps = _prepare_kspace(kspace, config, maps)
-    prepared = time.monotonic()
-    with timed("coil maps"):
-        maps = maps or estimate(kspace, config.coils)
-    details = {
-        "seconds_preparation": prepared - started,
-        "seconds_coil_maps": time.monotonic() - prepared,
-        "coil_maps": maps.source,
-        "field_of_view_scale": kspace.matrix[0] / matrix[0],
-    }
-    return kspace, maps, details
-
-
-def _prepare_kspace(
-    kspace: KSpace, config: Config, maps: CoilMaps | None = None
-) -> tuple[KSpace, CoilMaps | None]:
-    """k-space, and maps that were given, of the virtual coils and on the device."""
-    from python_recon.resources.device import set_up
-
-    device = set_up(config)
-    if maps is None:
-        kspace = widen(kspace, config.field_of_view_scale or field_of_view_scale(kspace))
-    kspace = correct(kspace, config.trajectory.correct_delay)
-    if maps is None:
-        kspace = compress(kspace, config.coils)
-    else:
-        kspace, maps = compress_with_maps(kspace, maps, config.coils)
-        maps = maps.to_torch(device)
-    if kspace.density is None:
-        kspace = fill_density(kspace, config.density)
-    return kspace.to_torch(device), maps

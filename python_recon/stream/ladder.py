@@ -25,11 +25,13 @@ from python_recon.errors import BackendError, ReconError
 from python_recon.methods.registry import Method, Reconstruction, resolve
 from python_recon.resources.memory import Size, coils_that_fit, is_out_of_memory
 from python_recon.resources.scan_context import working_on
-from python_recon.resources.schedule import Budget
+from python_recon.resources.schedule import AMPLE_S, Budget
 from python_recon.resources.usage import give_memory_back
 
 _DIRECT = "gridding"
 """Takes no time to speak of."""
+_TRIED_FRAMES = 4
+"""Gridded to foresee what a method will take."""
 _FALLBACKS = ("subspace", "cg_sense", _DIRECT)
 SURVIVABLE = (ReconError, ArithmeticError, MemoryError, RuntimeError, np.linalg.LinAlgError)
 """What work on the data may fail with, Torch's errors (RuntimeError) included. Anything else is a mistake in
@@ -125,6 +127,7 @@ class _Climb:
     def __init__(self, kspace: KSpace, maps: CoilMaps, budget: Budget) -> None:
         self._kspace, self._maps, self._budget = kspace, maps, budget
         self._n_done = 0
+        self._griddings_s: dict[str, float] = {}
         self.failures: list[str] = []
         self.is_done = False
         self.is_worth_half = False
@@ -133,8 +136,8 @@ class _Climb:
     def parts(self, rung: _Rung) -> Iterator[Outcome]:
         """What a rung makes of the frames that are missing; a failure ends them, and is noted."""
         self.is_worth_half = False
-        if self._budget.is_spent and rung.name != _DIRECT:
-            self.failures.append(f"{rung} failed: no time was left")
+        if rung.name != _DIRECT and (reason := self._why_not_begun(rung)):
+            self.failures.append(f"{rung} {reason}")
             return
         try:
             yield from self._parts(rung)
@@ -148,6 +151,36 @@ class _Climb:
                 reason = reason.partition(". ")[0]  # Torch goes on for lines about its allocator
             self.failures.append(f"{rung} failed: {reason}")
             self.is_worth_half = lacks_memory and self._kspace.n_coils > 1
+
+    def _why_not_begun(self, rung: _Rung) -> str:
+        """Why the time that is left is not enough to begin with; empty where it is."""
+        left_s = self._budget.left_s
+        if left_s <= 0:
+            return "failed: no time was left"
+        if left_s > AMPLE_S:
+            return ""
+        try:
+            least_s = rung.resolve()[0].griddings * self._gridding_s(rung.device)
+        except SURVIVABLE as error:  # the rung will tell
+            _log.debug("the time for %s is not foreseen: %s", rung, error)
+            return ""
+        if least_s <= self._budget.left_s:
+            return ""
+        return f"was not begun: {left_s:.1f} s were left, and it takes {least_s:.1f} s at least"
+
+    def _gridding_s(self, device: str) -> float:
+        """What it takes to grid all frames, on this machine as busy as it is; foreseen from a few of them."""
+        if device not in self._griddings_s:
+            method, options = resolve(_DIRECT, {})
+            few = self._kspace.frames(slice(_TRIED_FRAMES)).to_torch(device)
+            maps, seconds = self._maps.to_torch(device), []
+            for _ in range(2):  # the second time everything is warm
+                before = time.monotonic()
+                with torch.no_grad():
+                    method.run(few, maps, options, self._budget).images.cpu()
+                seconds.append(time.monotonic() - before)
+            self._griddings_s[device] = min(seconds) * self._kspace.n_frames / few.n_frames
+        return self._griddings_s[device]
 
     def _parts(self, rung: _Rung) -> Iterator[Outcome]:
         started = time.monotonic()

@@ -121,7 +121,7 @@ class Preview:
             self._matrix = compression_matrix(frame, config.coils)
         frame = apply_compression(frame, self._matrix)
         maps = self._current_maps(frame)
-        prepared = fill_density(frame, config.density).to_torch(set_up(config))
+        prepared = fill_density(frame, config.density, budget.share(0.25)).to_torch(set_up(config))
         outcome = climb_down(prepared, maps, config.preview, {}, budget)
         series = ImageSeries(
             outcome.reconstruction.images.cpu().numpy(),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -38,6 +40,23 @@ def test_matches_the_singular_values(kspace):
     assert out.data.dtype == np.complex64
     strengths = np.linalg.norm(out.data.transpose(1, 0, 2, 3).reshape(4, -1), axis=1)
     np.testing.assert_allclose(strengths, singular[:4], rtol=2e-3)
+
+
+def test_the_strongest_of_many_coils_are_those_of_all(kspace):
+    """They are found without the products of all pairs of coils."""
+    rng = np.random.default_rng(9)
+    mixing = np.linalg.qr(rng.normal(size=(90, 10)) + 1j * rng.normal(size=(90, 10)))[0]
+    noise = 0.01 * rng.normal(size=(2, 90, 7, 16))
+    many = replace(
+        kspace, data=(np.einsum("vc,fcsr->fvsr", mixing, kspace.data) + noise).astype(np.complex64)
+    )
+    flat = many.data.transpose(1, 0, 2, 3).reshape(90, -1)
+    singular = np.linalg.svd(flat, compute_uv=False)
+    out = compress(many, CoilConfig(virtual=3))
+    strengths = np.linalg.norm(out.data.transpose(1, 0, 2, 3).reshape(3, -1), axis=1)
+    np.testing.assert_allclose(strengths, singular[:3], rtol=2e-3)
+    assert compress(many, CoilConfig(energy=0.985)).n_coils == 2
+    np.testing.assert_array_equal(compress(many, CoilConfig(virtual=3)).data, out.data)
 
 
 @pytest.mark.parametrize(("share", "n_virtual"), [(0.9, 1), (0.985, 2), (0.99999, 3)])

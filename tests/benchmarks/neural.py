@@ -33,7 +33,7 @@ from python_recon.methods.neural_kspace import FitOptions, Problem, new_field, p
 from python_recon.methods.registry import Method, Reconstruction, resolve
 from python_recon.resources.schedule import Budget
 from python_recon.resources.usage import measure
-from python_recon.stream.chain import prepare_slice
+from python_recon.stream.preparation import prepare_slice
 from tests.benchmarks.machine import Floor
 from tests.benchmarks.table import Reporter, Target
 from tests.benchmarks.timing import Contender, Entry, race

@@ -15,7 +15,7 @@ from gadgets.files.slices import read_slice
 from python_recon.config import load_config, preset_names
 from python_recon.methods import gridding
 from python_recon.resources.schedule import Budget
-from python_recon.stream.chain import prepare_slice
+from python_recon.stream.preparation import prepare_slice
 from tests.readme import ALL, PAGES, ROOT, TEXTS, blocks, command, commands, shell
 from tests.tables import library_page
 

@@ -83,6 +83,14 @@ def test_images_reach_the_client(blob_scan, caplog):
     assert f"gadgetron-pisco {version('gadgetron-pisco')}" in caplog.text
 
 
+def test_images_tell_what_was_warned_of(blob_scan):
+    """The log is the server's: who looks at the images does not see it."""
+    received = serve(blob_scan, images)
+    assert len(received) == 2
+    for image in received:
+        assert image.meta["ImageComments"].count("nothing tells the spokes of a frame: taking 34") == 1
+
+
 @pytest.mark.parametrize(
     ("stage", "n_images", "text"),
     [

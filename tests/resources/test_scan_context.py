@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from contextlib import contextmanager
 
 from python_recon.resources.scan_context import (
     device_turn,
     measured,
     present_work,
+    remarking,
     sharing_device,
     tallied,
     tally,
     timed,
+    with_remarks,
     working_on,
 )
 from python_recon.resources.schedule import Budget
@@ -25,6 +29,29 @@ def test_names_are_nested():
         with working_on(method="subspace"):
             assert present_work() == {"slice": "slice 1", "method": "subspace"}
     assert present_work() == {}
+
+
+def test_warnings_of_a_scan_are_its_own_and_told_once():
+    logger = logging.getLogger("python_recon.acquisition.somewhere")
+
+    def other_scan():
+        with remarking("python_recon.acquisition"):
+            logger.warning("the other's")
+            told.append(with_remarks(""))
+
+    told = []
+    with remarking("python_recon.acquisition"):
+        thread = threading.Thread(target=other_scan)
+        thread.start()
+        thread.join()
+        for number in range(3):
+            logger.warning("spoke %d left out", number)
+        logger.info("no warning")
+        logging.getLogger("python_recon.outputs").warning("not about the data")
+        logger.warning("slice 0: the maps are rough")
+        told.append(with_remarks("the maps are rough; by gridding"))
+    assert told == ["the other's", "the maps are rough; by gridding; spoke 0 left out"]
+    assert with_remarks("outside") == "outside"
 
 
 def test_stages_add_up_within_their_scan_only():

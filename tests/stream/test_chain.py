@@ -173,8 +173,9 @@ def test_a_change_of_geometry_makes_a_series_of_its_own():
 def test_time_that_is_over_before_a_slice_is_prepared_leaves_it_to_gridding():
     series = run((0, 1), method="grasp", preview="none", max_recon_seconds=1e-3)
     assert [each.method for each in series] == ["gridding", "gridding"]
-    assert all(each.comment.startswith("grasp failed: no time was left") for each in series)
-    expected = run((0, 1), method="gridding", preview="none")
+    assert all("; grasp failed: no time was left" in each.comment for each in series)
+    cheap = {"coils.maps": "low_resolution", "trajectory.correct_delay": "off"}
+    expected = run((0, 1), method="gridding", preview="none", **cheap)
     for each, alone in zip(series, expected, strict=True):
         np.testing.assert_array_equal(each.images, alone.images)
 

@@ -16,7 +16,7 @@ from python_recon.methods.registry import Method, Reconstruction
 from python_recon.resources import device
 from python_recon.resources.memory import MemoryLimits, series_need
 from python_recon.resources.schedule import Budget
-from python_recon.stream import chain
+from python_recon.stream import chain, preparation
 from python_recon.stream.chain import reconstruct_slice, reconstruct_stream
 from tests.heart_stream import COILS, FRAMES, MATRIX, SCAN, readouts
 
@@ -101,7 +101,7 @@ def test_where_memory_is_short_fewer_coils_are_used_and_it_is_told(monkeypatch):
 
 def test_a_gpu_that_cannot_even_prepare_the_slice_leaves_it_to_the_cpu(monkeypatch):
     """The memory of this GPU is spent when the coil maps are estimated."""
-    places, estimate = [], chain.estimate
+    places, estimate = [], preparation.estimate
 
     def set_up(config):
         places.append("cpu" if config.device == "cpu" else "meta")
@@ -113,7 +113,7 @@ def test_a_gpu_that_cannot_even_prepare_the_slice_leaves_it_to_the_cpu(monkeypat
         return estimate(kspace, config)
 
     monkeypatch.setattr(device, "set_up", set_up)
-    monkeypatch.setattr(chain, "estimate", on_a_full_gpu)
+    monkeypatch.setattr(preparation, "estimate", on_a_full_gpu)
     (series,) = series_of(method="cg_sense")
     assert places == ["meta", "cpu"]
     assert series.method == "cg_sense"

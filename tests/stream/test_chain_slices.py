@@ -11,7 +11,7 @@ import pytest
 from python_recon.config import load_config
 from python_recon.data import FINAL_SERIES, PREVIEW_SERIES, ImageSeries, Readout
 from python_recon.errors import BackendError, DataError
-from python_recon.stream import chain
+from python_recon.stream import chain, preparation
 from python_recon.stream.chain import reconstruct_stream
 from tests.heart_stream import FRAMES, SCAN, readouts
 
@@ -104,14 +104,14 @@ def test_a_stream_that_breaks_leaves_no_thread(three_slices):
 
 @pytest.mark.parametrize("order", [list, one_after_the_other], ids=["interleaved", "sequential"])
 def test_a_slice_that_fails_costs_no_other_and_is_told_last(three_slices, order, monkeypatch):
-    estimate = chain.estimate
+    estimate = preparation.estimate
 
     def fail_at_1(kspace, coils):
         if kspace.counters.slice == 1:
             raise np.linalg.LinAlgError("SVD did not converge")
         return estimate(kspace, coils)
 
-    monkeypatch.setattr(chain, "estimate", fail_at_1)
+    monkeypatch.setattr(preparation, "estimate", fail_at_1)
     settings = load_config({"method": "cg_sense", "preview": "none"})
     stream, series = reconstruct_stream(order(three_slices), SCAN, settings), []
     with pytest.raises(BackendError, match="1 of 3 slices failed: slice 1: SVD did not converge"):

@@ -36,6 +36,20 @@ def test_a_method_that_works_is_not_commented(climb):
     assert (outcome.method, outcome.comment) == ("grasp", "")
 
 
+def test_a_method_that_cannot_end_in_time_is_not_begun(climb):
+    """What gridding takes, on this machine as busy as it is, tells what a method will take at least."""
+
+    def slowly(kspace, _maps, _options, _budget):
+        time.sleep(0.1 * kspace.n_frames)
+        return Reconstruction(images(2.0, kspace.n_frames))
+
+    methods = {"grasp": giving(1.0), "gridding": Method(slowly, NoOptions)}
+    outcome = climb(Budget(2.0), **methods)
+    assert outcome.method == "gridding"
+    assert "grasp was not begun: 2.0 s were left, and it takes 2." in outcome.comment
+    assert climb(Budget(20.0), **methods).method == "grasp"
+
+
 @pytest.mark.parametrize(
     "failing",
     [

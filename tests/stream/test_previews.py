@@ -44,6 +44,14 @@ def test_previews_that_come_too_late_are_left_out_and_counted(caplog):
     assert series[-1].n_frames == FRAMES, "the data of the method are complete"
 
 
+def test_the_time_for_the_method_counts_from_the_last_readout():
+    """Where it came long ago, none is left: the images are gridded, and say why."""
+    late = {"preview_deadline_s": 2 * LATE_S, "max_recon_seconds": LATE_S / 2}
+    *_, final = reconstruct_stream(received(1.0, late=range(FRAMES)), SCAN, config(**late))
+    assert final.method == "gridding"
+    assert "cg_sense failed: no time was left" in final.comment
+
+
 @pytest.mark.parametrize(
     ("stream", "settings"),
     [

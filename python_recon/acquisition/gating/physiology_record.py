@@ -19,6 +19,8 @@ _MOST_BLOCKS = 4096
 _LOOK_EVERY_S = 0.25
 _LOOK_AHEAD_S = 5.0
 """How late a waveform may be for predictions to be made from it."""
+_BLOCK_BYTES, _STAMP_BYTES = 500, 120
+"""What Python takes for a block of a waveform beside its samples, and for the stamps of a readout."""
 
 
 class PhysiologyRecord:
@@ -30,13 +32,20 @@ class PhysiologyRecord:
     def __init__(self) -> None:
         self._waveforms: list[Waveform] = []
         self._stamps: list[tuple[float, float]] = []
+        self._n_waveform_bytes = 0
         self._is_stamped = False
         self._recent: Heartbeats | None = None
         self._looked_at_s = -np.inf
 
+    @property
+    def n_bytes(self) -> int:
+        """Memory that it takes, about."""
+        return self._n_waveform_bytes + _BLOCK_BYTES * len(self._waveforms) + _STAMP_BYTES * len(self._stamps)
+
     def add(self, waveform: Waveform) -> None:
         """Keep a block of a waveform."""
         self._waveforms.append(waveform)
+        self._n_waveform_bytes += waveform.data.nbytes
 
     def stamped(self, readouts: Iterable[Readout]) -> Iterator[Readout]:
         """The readouts, their stamps noted; where none has one, the time since the last R wave is filled in.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import replace
 
@@ -11,13 +12,19 @@ from python_recon.arrays import Array, like, to_numpy
 from python_recon.config import DensityConfig
 from python_recon.data import KSpace
 from python_recon.operators.nufft import Nufft
+from python_recon.resources.schedule import Budget
+
+_log = logging.getLogger(__name__)
 
 
-def fill_density(kspace: KSpace, config: DensityConfig) -> KSpace:
-    """The k-space with its density filled in, on the device it came from."""
+def fill_density(kspace: KSpace, config: DensityConfig, budget: Budget | None = None) -> KSpace:
+    """The k-space with its density filled in, on the device it came from.
+
+    A budget that is spent ends the iterations early.
+    """
     if config.method == "ramp":
         return replace(kspace, density=ramp_density(kspace))
-    return replace(kspace, density=iterative_density(kspace, config.iterations))
+    return replace(kspace, density=iterative_density(kspace, config.iterations, budget))
 
 
 def ramp_density(kspace: KSpace) -> Array:
@@ -39,7 +46,7 @@ def ramp_density(kspace: KSpace) -> Array:
     return like(density, kspace.trajectory)
 
 
-def iterative_density(kspace: KSpace, iterations: int) -> Array:
+def iterative_density(kspace: KSpace, iterations: int, budget: Budget | None = None) -> Array:
     """Density (frame, spoke, readout) for which the weighted samples blur to 1 everywhere.
 
     Repeats w <- w / (C * w), C being the point-spread kernel over twice the field of view, tapered so that
@@ -54,7 +61,10 @@ def iterative_density(kspace: KSpace, iterations: int) -> Array:
     taper = like(_autocorrelated_disc(matrix), density)
     # Four times the area, so that a sample of a full Cartesian grid gets weight 1.
     scale = 4.0
-    for _ in range(iterations):
+    for done in range(iterations):
+        if budget is not None and budget.is_spent:
+            _log.warning("the density had time for %d of %d iterations", done, iterations)
+            break
         blurred = nufft.forward(taper * nufft.adjoint(density[:, None] + 0j))[:, 0].real * scale
         density = density / blurred.clip(min=1e-6)
     return density

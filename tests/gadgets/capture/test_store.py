@@ -14,6 +14,7 @@ import pytest
 from gadgets.capture.recorder import FOLDER_VARIABLE, CaptureOutcome, CaptureSettings, Recorder
 from gadgets.capture.store import CaptureFile, Store
 from gadgets.wire.header import parse_header
+from python_recon.errors import StreamError
 
 LIMITED = """
 import resource
@@ -62,15 +63,38 @@ def test_the_oldest_make_room(tmp_path):
     assert names(tmp_path) == written[-3:]
 
 
-def test_room_is_made_while_a_scan_is_written(tmp_path):
+def test_room_is_made_for_scans_that_are_whole_only(tmp_path):
     store = Store(tmp_path, 10_000)
-    _, second, third = (write_scan(store, 3000) for _ in range(3))
+    first, second, third = (write_scan(store, 3000) for _ in range(3))
     with CaptureFile(store) as file:
-        file.write(bytes(3000))
-        assert names(tmp_path) == sorted([second, third, file.path.name])
-        file.write(bytes(4000))
-        assert names(tmp_path) == sorted([file.path.name])
-        assert file.path.stat().st_size == 7000
+        file.write(bytes(7000))
+        assert names(tmp_path) == sorted([first, second, third, file.path.name])
+        file.check()
+        file.commit()
+    assert names(tmp_path) == sorted([third, file.path.name])
+
+
+def test_a_scan_beyond_the_quota_costs_itself_only(blob_scan, tmp_path):
+    kept = [write_scan(Store(tmp_path, 10**5), 40_000) for _ in range(2)]
+    assert record(tmp_path, blob_scan.items, blob_scan.header_xml, quota_gb=1e-4) == [CaptureOutcome.NO_ROOM]
+    assert names(tmp_path) == kept
+
+
+def test_a_scan_that_breaks_off_costs_itself_only(blob_scan, tmp_path):
+    kept = [write_scan(Store(tmp_path, 10**6), 400_000) for _ in range(2)]
+    told = []
+    header = parse_header(blob_scan.header_xml.encode())
+    recorder = Recorder(CaptureSettings(tmp_path, 1e-3), header, told.append)
+
+    def broken_off():
+        yield from 4 * blob_scan.items
+        raise StreamError("the peer went away")
+
+    with pytest.raises(StreamError):
+        list(recorder.passing(broken_off()))
+    recorder.await_end()
+    assert told == [CaptureOutcome.BROKEN_OFF]
+    assert names(tmp_path) == kept
 
 
 def test_nothing_else_is_removed(tmp_path):

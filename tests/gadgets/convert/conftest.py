@@ -13,7 +13,7 @@ from gadgets.files.slices import read_slice
 from python_recon.config import load_config
 from python_recon.methods import gridding
 from python_recon.resources.schedule import Budget
-from python_recon.stream.chain import prepare_slice
+from python_recon.stream.preparation import prepare_slice
 
 MATRIX, FIELD_OF_VIEW_MM = 32, 160.0
 BLOB = (7.0, -4.0)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +38,22 @@ def test_a_broken_library_is_told(monkeypatch, tmp_path):
     assert not finding.is_ok
     assert "libfftw3 is gone" in finding.found
     assert finding.cure
+
+
+def test_the_python_that_gadgetron_would_start_is_tried(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+    finding = self_test.gadgetron()
+    assert finding.is_ok, finding
+    assert str(Path(sys.executable).parent) in finding.found
+    other = tmp_path / "python"
+    other.write_text("#!/bin/sh\necho No module named gadgetron >&2; exit 1\n")
+    other.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    finding = self_test.gadgetron()
+    assert not finding.is_ok
+    assert f"{other}: the gadget gadgets.radial.reconstruct ended with status 1" in finding.found
+    assert "No module named gadgetron" in finding.found
+    assert "first on the PATH" in finding.cure
 
 
 def test_wrong_images_are_told():

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import ismrmrd
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 from gadgets.files.mrd_file import ScanFile
 from gadgets.replay.client import Server, connect, open_server
 from gadgets.replay.replay import replay
+from gadgets.replay.route import promised_series
 from gadgets.wire.messages import ErrorText, Text
 from gadgets.wire.pump import Timeouts
 from gadgets.wire.wire import Session, Wire
@@ -61,12 +63,12 @@ def _reconstruct(wire: Wire, seen: Seen) -> None:
     wire.send_close()
 
 
-def _send(scan_path, port: int, idle_s: float = 20.0, **config: str):
+def _send(scan_path, port: int, idle_s: float = 20.0, promised=MappingProxyType({}), **config: str):
     images: list = []
     with ScanFile(scan_path) as scan:
         server = Server("127.0.0.1", port, **config)
         with open_server(server, scan.header_xml, Timeouts(5.0, idle_s)) as peers:
-            return replay(scan, peers, images.append, idle_s, lambda _stage, _done: None), images
+            return replay(scan, peers, images.append, idle_s, lambda _stage, _done: None, promised), images
 
 
 def test_name_of_a_configuration(scan_path):
@@ -112,6 +114,58 @@ def test_text_is_no_error(scan_path, caplog):
     assert outcome.error is None
     assert len(images) == 4
     assert "half way" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "text", ["[external] ERROR: there is no setting 'metod'", "ERROR   there is no setting 'metod'"]
+)
+def test_an_error_that_comes_as_text_is_one(scan_path, text):
+    """As Gadgetron, and as MRD servers, tell their clients of errors."""
+
+    def answer(wire: Wire, seen: Seen) -> None:
+        seen.items = list(wire)
+        wire.send(_image(1))
+        wire.send(Text(text))
+        wire.send_close()
+
+    with serving(answer) as (port, _):
+        outcome, images = _send(scan_path, port, config_name="x.xml")
+    assert "there is no setting 'metod'" in str(outcome.error)
+    assert len(images) == 1
+
+
+def test_a_series_that_does_not_come_is_an_error(scan_path):
+    """A gadget that was killed after its previews is not told by every server."""
+
+    def answer(wire: Wire, seen: Seen) -> None:
+        seen.items = list(wire)
+        image = _image(1)
+        image.image_series_index = 1
+        wire.send(image)
+        wire.send(Text("the gadget has gone"))
+        wire.send_close()
+
+    with serving(answer) as (port, _):
+        promised = promised_series(Server("127.0.0.1", port, config_name="radial_grasp"))
+        outcome, images = _send(scan_path, port, promised=promised, config_name="radial_grasp")
+    assert "1 images came back and no error, but none of grasp (series 2)" in str(outcome.error)
+    assert "doctor --gadgetron" in str(outcome.error)
+    assert "the gadget has gone" in str(outcome.error)
+    assert len(images) == 1
+
+
+@pytest.mark.parametrize(
+    ("server", "promised"),
+    [
+        (Server("", 1, config_name="radial_preview"), {1: "gridding"}),
+        (Server("", 1, config_name="radial_cardiac.xml"), {2: "grasp"}),
+        (Server("", 1, config_name="radial_grasp_distributed_connect"), {}),
+        (Server("", 1, config_name="its_own"), {}),
+        (Server("", 1, config_text="<configuration/>"), {}),
+    ],
+)
+def test_what_a_configuration_promises(server, promised):
+    assert promised_series(server) == promised
 
 
 def test_a_server_that_leaves(scan_path):

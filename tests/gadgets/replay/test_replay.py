@@ -161,7 +161,7 @@ class TestConnect:
         return path
 
     def test_a_listening_gadget_is_reached(self, scan_path, tmp_path, monkeypatch):
-        monkeypatch.syspath_prepend(str(Path(__file__).parent))
+        monkeypatch.syspath_prepend(str(Path(__file__).parents[1]))
         from gadgetron.external.connection import Connection
         from sample_gadgets import image_per_readout
 

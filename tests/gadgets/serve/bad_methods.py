@@ -38,6 +38,13 @@ def greedy(kspace, maps, options, budget):
     return Reconstruction(torch.empty((1 << 20, *kspace.matrix, 1 << 20), dtype=torch.complex64))
 
 
+def shouting(kspace, maps, options, budget):
+    """As libraries in C do, past Python."""
+    os.write(2, b"[finufft] a line that is no JSON\nand ")
+    os.write(2, b"another\n")
+    return gridding.run(kspace, maps, gridding.GriddingOptions(), budget)
+
+
 def dying(kspace, maps, options, budget):
     os._exit(7)
 
@@ -47,4 +54,5 @@ GIVING_NAN = Method(giving_nan, Section)
 NEVER_ENDING = Method(never_ending, Section)
 NEVER_CONVERGING = Method(never_converging, Section)
 GREEDY = Method(greedy, Section)
+SHOUTING = Method(shouting, Section)
 DYING = Method(dying, Section)

@@ -8,7 +8,9 @@ from pathlib import Path
 import ismrmrd
 import pytest
 
-from tests.serving import daemon_process, wait_until
+from tests.serving import daemon_process, free_ports, wait_until
+
+CONFIGS = Path(__file__).parents[3] / "configs_xml"
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +21,7 @@ def start_daemon():
 @pytest.fixture(scope="session")
 def method_folder(tmp_path_factory):
     """Methods that go wrong, as another package would bring them: on the path and in its entry points."""
-    names = ("raising", "giving_nan", "never_ending", "never_converging", "greedy", "dying")
+    names = ("raising", "giving_nan", "never_ending", "never_converging", "greedy", "dying", "shouting")
     return _package(tmp_path_factory.mktemp("methods"), *names)
 
 
@@ -42,8 +44,16 @@ def shared_daemon(start_daemon, method_folder, tmp_path_factory):
     """
     folder = tmp_path_factory.mktemp("daemon")
     _package(folder, "lying_about")
-    options = ("--jobs", "1", "--max-idle", "2.5", "--grace", "4", "--allow", "127.0.0.1", "--allow", "::1")
+    (port,) = free_ports(1)
+    float_config = folder / "float.xml"
+    text = (CONFIGS / "radial_grasp_float.xml").read_text()
+    in_time = '<property name="preview_deadline_s" value="600"/>'
+    float_config.write_text(text.replace("<property", f"{in_time}<property", 1))
+    connect = ("--connect", f"{port}={float_config}")
+    patience = ["--jobs", "1", "--max-idle", "2.5", "--grace", "4", "--fair-share", "600"]
+    options = (*connect, *patience, "--allow", "127.0.0.1", "--allow", "::1")
     with start_daemon(folder, *options, PYTHONPATH=str(method_folder)) as daemon:
+        daemon.float_port = port
         yield daemon
         assert daemon.end() == 0
 

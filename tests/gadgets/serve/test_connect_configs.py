@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -13,13 +14,13 @@ from gadgets.replay.config_xml import parse_config
 from gadgets.replay.host import open_chain
 from gadgets.replay.properties import properties_of
 from gadgets.replay.replay import replay
+from gadgets.serve.defaults import Defaults
 from gadgets.serve.settings import config_of
 from gadgets.wire.header import parse_header
 from gadgets.wire.pump import Timeouts
 from gadgets.wire.wire import Session
 from python_recon.config import load_config
 from python_recon.errors import ConfigError
-from python_recon.methods.registry import validate
 
 FOLDER = Path(__file__).parents[3] / "configs_xml"
 PATIENCE = Timeouts(30.0, 60.0)
@@ -41,10 +42,27 @@ def test_the_distributed_one():
     (distributed,) = parse(path).getroot().findall("stream/distributed")
     assert [item.tag for item in distributed] == ["readers", "writers", "distributor", "stream"]
     (external,) = distributed.findall("stream/external")
-    assert external.find("connect").get("port") == "18000"
-    config = load_config(properties_of(external.find("configuration")))
-    validate(config)
+    assert external.find("configuration") is None
+    port = int(external.find("connect").get("port"))
+    (option,) = re.findall(r"\d+=\w+", path.read_text())
+    config = load_config(Defaults.from_names(None, [option]).of(port))
+    assert (config.method, config.output.dtype) == ("grasp", "float32")
     assert not config.noise.prewhiten
+
+
+@pytest.mark.parametrize(
+    ("everywhere", "by_port", "text"),
+    [
+        ("radial_grsap", [], "did you mean 'radial_grasp.xml'"),
+        (None, ["18001"], "expected a port and a configuration, as in 18001=radial_grasp_float"),
+        (None, ["99999=radial_grasp"], "expected a port"),
+        ("radial_two_stage_grasp", [], "has 2 nodes"),
+        ("radial_buckets", [], "needs a Gadgetron server"),
+    ],
+)
+def test_defaults_that_cannot_run_keep_the_daemon_from_starting(everywhere, by_port, text):
+    with pytest.raises(ConfigError, match=text):
+        Defaults.from_names(everywhere, by_port)
 
 
 def test_the_embedded_host_reaches_the_daemon(daemon, scan_path):

@@ -1,23 +1,18 @@
-"""Gadgetron's ``<distributed>``: each slice comes over a connection of its own, all at the same time."""
+"""Gadgetron's ``<distributed>``: each slice comes over a connection of its own, all at the same time.
+
+What it sends in place of a node's settings says nothing.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
-from defusedxml.ElementTree import parse, tostring
+import pytest
 
-CONFIG = Path(__file__).parents[3] / "configs_xml" / "radial_grasp_distributed_connect.xml"
+NOTHING = '<?xml version="1.0"?>\n'
 N_SLICES = 4
-
-
-def inner_configuration():
-    """What the external node of the distributed stream is given, but that no preview is late."""
-    node = parse(CONFIG).getroot().find("stream/distributed/stream/external/configuration")
-    text = tostring(node, encoding="unicode")
-    return text.replace("<property", '<property name="preview_deadline_s" value="600"/><property', 1)
 
 
 def slices_of(scan):
@@ -53,7 +48,7 @@ def test_slices_come_back_as_those_they_are(daemon, new_scan):
     parts = list(distributed(scan, new_scan))
 
     def serve(part):
-        return daemon.serve(part, inner_configuration(), port=daemon.connect_port)
+        return daemon.serve(part, NOTHING, port=daemon.float_port)
 
     with ThreadPoolExecutor(N_SLICES) as threads:
         outcomes = list(threads.map(serve, parts))
@@ -65,6 +60,8 @@ def test_slices_come_back_as_those_they_are(daemon, new_scan):
         assert {image.slice for image in outcome.images} == {number}
         assert {tuple(image.position) for image in outcome.images} == {(0.0, 0.0, 10.0 * number)}
         assert {image.measurement_uid for image in outcome.images} == {1234}
+        assert {image.data.dtype for image in outcome.images} == {np.dtype(np.float32)}
+        assert outcome.images[-1].meta["method"] == "grasp"
         peaks.append(outcome.images[-1].data.max())
     np.testing.assert_allclose(np.array(peaks) / peaks[0], 1 + np.arange(N_SLICES), rtol=0.1)
 
@@ -74,11 +71,26 @@ def test_images_have_the_numbers_that_one_node_would_give(daemon, new_scan):
     limit = f"<slice><minimum>0</minimum><maximum>{N_SLICES - 1}</maximum><center>0</center></slice>"
     limits = f"<encodingLimits>{limit}</encodingLimits>"
     scan.header_xml = scan.header_xml.replace("<encodingLimits/>", limits)
-    configuration = inner_configuration()
-    alone = daemon.serve(scan, configuration)
-    outcomes = [daemon.serve(part, configuration) for part in distributed(scan, new_scan)]
+    alone = daemon.serve(scan, NOTHING, port=daemon.float_port)
+    outcomes = [daemon.serve(part, NOTHING, port=daemon.float_port) for part in distributed(scan, new_scan)]
     found = identities(outcomes)
     assert found == identities([alone])
     for series in (1, 2):
         numbers = [number for index, *_, number in found if index == series]
         assert sorted(numbers) == list(range(1, 2 * N_SLICES + 1))
+
+
+@pytest.mark.parametrize(
+    "configuration", [None, "", NOTHING, "<configuration/>", "<configuration></configuration>"]
+)
+def test_nothing_is_the_configuration_of_the_port(daemon, new_scan, configuration):
+    """Elsewhere too: a ``<connect>`` without ``<configuration>`` sends the same."""
+    outcome = daemon.serve(new_scan(), configuration, port=daemon.float_port)
+    assert not outcome.errors
+    assert {image.data.dtype for image in outcome.images} == {np.dtype(np.float32)}
+
+
+def test_what_a_client_says_is_not_mixed_with_the_configuration_of_the_port(daemon, new_scan):
+    configuration = '<configuration><property name="method" value="gridding"/></configuration>'
+    outcome = daemon.serve(new_scan(), configuration, port=daemon.float_port)
+    assert {image.data.dtype for image in outcome.images} == {np.dtype(np.uint16)}

@@ -1,4 +1,4 @@
-"""What goes wrong at the client's side, and in the reconstruction: each scan has one outcome, the next works.
+"""What goes wrong at the client's side: each scan has one outcome, and the next works.
 
 That nothing is left and that the next scan works is checked after each test by the fixture ``daemon``.
 """
@@ -13,8 +13,6 @@ import time
 import ismrmrd
 import numpy as np
 import pytest
-
-from tests.serving import wait_until
 
 HEADER, ACQUISITION = 3, 1008
 METHOD = """<configuration><property name="method" value="{}"/><property name="preview" value="{}"/>
@@ -125,6 +123,19 @@ def test_silence_within_a_scan(daemon, new_scan):
         assert "silent for 1 s" in client.receive().error
 
 
+def test_what_came_before_a_pause_is_reconstructed(daemon, new_scan):
+    """The method's images, too, and then the error that names the pause."""
+    scan = new_scan()
+    config = METHOD.format("cg_sense", "none").replace("max_recon_seconds", "max_idle_seconds")
+    with daemon.connect() as client:
+        client.greet(scan, config)
+        client.send(scan.items[:60])
+        outcome = client.receive()
+    assert "silent for 1 s" in outcome.error
+    assert "the images are those of what came until then" in outcome.error
+    assert [image.meta["method"] for image in outcome.images] == ["cg_sense"] * 2
+
+
 def test_a_client_that_says_nothing(daemon):
     with daemon.connect() as client:
         outcome = client.receive()
@@ -214,73 +225,3 @@ def test_a_scan_that_is_announced_as_too_large(daemon, new_scan):
         outcome = client.receive()
     assert outcome.is_closed
     assert not outcome.images + outcome.errors
-
-
-# The reconstruction
-
-
-def test_a_worker_that_is_killed_while_data_arrive(daemon, new_scan):
-    scan = new_scan("killed worker")
-    with daemon.connect() as client:
-        client.greet(scan)
-        client.send(scan.items[:10])
-        daemon.worker_of("killed worker").kill()
-        assert "ended by SIGKILL" in client.receive().error
-
-
-def test_a_worker_that_is_killed_while_it_computes(daemon, new_scan, patiently):
-    scan = new_scan("killed fit")
-    with daemon.connect() as client:
-        client.greet(scan, METHOD.format("never_ending", "none").replace('"1"', '"60"'))
-        client.send(scan.items)
-        client.wire.send_close()
-        patiently(lambda: daemon.lines("readouts, 1 of them noise", "killed fit"), "the last readout")
-        daemon.worker_of("killed fit").kill()
-        assert "ended by SIGKILL" in client.receive().error
-
-
-def test_a_method_that_ends_its_process(daemon, new_scan):
-    scan = new_scan()
-    assert "ended with status 7" in daemon.serve(scan, METHOD.format("dying", "none")).error
-
-
-@pytest.mark.parametrize("method", ["raising", "giving_nan", "greedy"])
-def test_a_method_that_fails_is_replaced(daemon, new_scan, method):
-    """By the next rung, which comment, log and metrics name."""
-    counter = f'gadgetron_pisco_images_total{{method="subspace",asked="{method}"}}'
-    before = daemon.metric(counter)
-    outcome = daemon.serve(new_scan(f"by {method}"), METHOD.format(method, "none").replace('"1"', '"30"'))
-    assert not outcome.errors
-    assert outcome.is_closed
-    assert len(outcome.images) == 2
-    assert f"{method} failed" in outcome.images[0].meta["ImageComments"]
-    (summary,) = daemon.lines("readouts received", f"by {method}")
-    assert summary["scan"]["rung"] == f"subspace in place of {method}"
-    wait_until(lambda: daemon.metric(counter) == before + 2, "the images were to be counted")
-
-
-def test_a_fit_that_never_converges(daemon, new_scan):
-    """It has its time, and then gives what it has."""
-    outcome = daemon.serve(new_scan("endless"), METHOD.format("never_converging", "gridding"))
-    assert not outcome.errors
-    assert outcome.is_closed
-    assert [image.meta["method"] for image in outcome.images] == ["gridding"] * 2 + ["never_converging"] * 2
-    (summary,) = daemon.lines("readouts received", "endless")
-    seconds = summary["scan"]["seconds"]
-    assert sum(seconds[stage] for stage in ("preparation", "coil maps", "method")) > 0.9
-
-
-def test_a_method_that_ignores_its_deadline(daemon, new_scan):
-    """The previews that came before are kept."""
-    failures = daemon.metric('gadgetron_pisco_failures_total{kind="deadline"}')
-    outcome = daemon.serve(new_scan(), METHOD.format("never_ending", "gridding"))
-    assert "may take max_recon_seconds (1) and 4 s of grace" in outcome.error
-    assert len(outcome.images) == 2
-    assert daemon.metric('gadgetron_pisco_failures_total{kind="deadline"}') == failures + 1
-
-
-def test_an_idle_worker_that_is_killed_is_replaced(daemon, patiently):
-    patiently(daemon.is_at_rest, "the daemon was to be at rest")
-    (idle,) = daemon.workers()
-    idle.kill()
-    patiently(lambda: daemon.workers() not in ([], [idle]), "another was to take its place")

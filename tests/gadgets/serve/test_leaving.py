@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -106,3 +107,28 @@ def test_while_its_fit_has_the_device(daemon, patiently, computing):
     measurement = computing.measurement
     patiently(lambda: daemon.lines("the fit is ended", measurement), "the fit was to be ended")
     patiently(lambda: daemon.lines("failed: StreamError", measurement), "the scan was to be over")
+
+
+def test_one_that_has_gone_behind_a_server_does_not_keep_the_next(
+    start_daemon, method_folder, new_scan, tmp_path
+):
+    """Gadgetron keeps our connection open whatever became of its client: nothing tells that nobody waits."""
+    options = ("--jobs", "1", "--fair-share", "1")
+    with (
+        start_daemon(tmp_path, *options, PYTHONPATH=str(method_folder)) as daemon,
+        daemon.connect() as server,
+    ):
+        server.greet(new_scan("abandoned"), METHOD.format("never_converging", "none"))
+        server.send(new_scan().items)
+        server.wire.send_close()
+        time.sleep(2)
+        started = time.monotonic()
+        outcome = daemon.serve(new_scan("next patient"), METHOD.format("cg_sense", "none"))
+        assert time.monotonic() - started < 60  # it may compute for two minutes
+        assert not outcome.errors
+        assert len(outcome.images) == 2
+        abandoned = server.receive()
+        assert {image.meta["method"] for image in abandoned.images} == {"never_converging"}
+        assert "because another scan waited for the device" in abandoned.images[0].meta["ImageComments"]
+        assert not abandoned.errors
+        assert daemon.end() == 0

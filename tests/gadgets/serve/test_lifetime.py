@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 
@@ -50,18 +52,43 @@ def test_termination_lets_scans_finish(begun, patiently):
     assert not psutil.wait_procs(family, 60)[1]
 
 
+def test_a_terminal_that_closes_lets_scans_finish(begun, patiently):
+    daemon, client, scan = begun
+    for process in [daemon.process, *psutil.Process(daemon.process.pid).children(recursive=True)]:
+        process.send_signal(signal.SIGHUP)
+    patiently(lambda: daemon.lines("no longer accepting"), "the doors were to close")
+    client.send(scan.items[40:])
+    client.wire.send_close()
+    assert len(client.receive().images) == 2
+    client.socket.close()
+    assert daemon.process.wait(60) == 0
+
+
 def test_a_second_interrupt_ends_at_once(begun, patiently):
     daemon, client, _ = begun
     daemon.process.send_signal(signal.SIGINT)
     patiently(lambda: daemon.lines("no longer accepting"), "the doors were to close")
     assert daemon.end(signal.SIGINT) == 130
-    assert "ended" in client.receive().error
+    assert "the server was ended, and this scan with it" in client.receive().error
 
 
 def test_a_daemon_that_is_killed_leaves_nothing(begun):
     daemon, client, _ = begun
     assert daemon.end(signal.SIGKILL) == -signal.SIGKILL
     assert client.receive().break_off
+
+
+def test_many_who_say_nothing_cost_nobody_a_scan(start_daemon, new_scan, tmp_path):
+    """Not even where they are more than the files that the daemon may open."""
+    with start_daemon(tmp_path) as daemon, ExitStack() as stack:
+        _, most = resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, (daemon.n_files + 24, most))
+        for _ in range(100):
+            stack.enter_context(socket.create_connection(("127.0.0.1", daemon.port), 20))
+        outcome = daemon.serve(new_scan())
+        assert not outcome.errors
+        assert len(outcome.images) == 2
+        assert daemon.end() == 0
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,13 @@ import ipaddress
 import json
 import logging
 import socket
+import sys
+from contextlib import ExitStack
 
 import pytest
 
 from gadgets.capture.recorder import CaptureOutcome
-from gadgets.serve.device_queue import DeviceQueue
+from gadgets.serve.device_queue import DeviceQueue, Entry
 from gadgets.serve.doors import Doors, is_allowed, parse_networks
 from gadgets.serve.line import Line
 from gadgets.serve.logs import JsonFormatter, LogSettings, WorkFilter, handler_for, printable
@@ -31,8 +33,22 @@ class TestDeviceQueue:
     def queue(self, n_jobs, names):
         queue, granted = DeviceQueue(n_jobs), []
         for name in names:
-            queue.enter(name, {"measurement": name}, lambda name=name: granted.append(name))
+            queue.enter(name, self.entry(name, granted.append))
         return queue, granted
+
+    def entry(self, name, grant, hurry=lambda _is_waited_for: None):
+        return Entry({"measurement": name}, lambda: grant(name), hurry)
+
+    def test_who_computes_hears_that_others_wait(self):
+        queue, heard = DeviceQueue(1), []
+        for name in "abc":
+            hurry = lambda is_so, name=name: heard.append((name, is_so))  # noqa: E731
+            queue.enter(name, self.entry(name, lambda _name: None, hurry))
+        assert heard == [("a", True)]
+        queue.leave("a")
+        assert heard == [("a", True), ("b", True)]
+        queue.leave("c")
+        assert heard == [("a", True), ("b", True), ("b", False)]
 
     def test_first_come_first_served(self):
         queue, granted = self.queue(1, "abc")
@@ -198,6 +214,19 @@ class TestDoors:
                 with visitor:
                     assert visitor.recv(1) == b"x"
 
+    def test_of_many_who_say_nothing_the_oldest_go(self, monkeypatch):
+        monkeypatch.setattr("gadgets.serve.doors._MOST_SILENT", 3)
+        port = _free_port()
+        with Doors(["127.0.0.1"], [port], (), 60) as doors, ExitStack() as stack:
+            peers = []
+            for _ in range(5):
+                peers.append(stack.enter_context(socket.create_connection(("127.0.0.1", port), 5)))
+                assert not list(doors.visitors(1))
+            assert [peer.recv(1) for peer in peers[:2]] == [b"", b""]
+            peers[2].sendall(b"x")
+            (visitor,) = doors.visitors(1)
+            visitor.close()
+
 
 def _free_port():
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -250,9 +279,9 @@ class TestLogs:
     def test_a_terminal_gets_text(self):
         record = self.record()
         WorkFilter().filter(record)
-        handler = handler_for(LogSettings(is_json=False))
+        handler = handler_for(LogSettings(is_json=False), sys.stderr)
         assert handler.format(record).endswith("INFO [-, -, -] gadgets: text")
-        handler = handler_for(LogSettings(is_json=True))
+        handler = handler_for(LogSettings(is_json=True), sys.stderr)
         assert json.loads(handler.format(record))["message"] == "text"
 
     def test_json(self):

@@ -26,7 +26,7 @@ def test_it_listens_on_loopback_only(daemon):
     addresses = {each.laddr.ip for each in listening if each.status == psutil.CONN_LISTEN}
     ports = {each.laddr.port for each in listening if each.status == psutil.CONN_LISTEN}
     assert addresses <= {"127.0.0.1", "::1"}
-    assert ports == {daemon.port, daemon.connect_port, daemon.health_port}
+    assert ports == {daemon.port, daemon.connect_port, daemon.health_port, daemon.float_port}
 
 
 def test_peers_that_are_not_on_the_list(daemon):

@@ -10,14 +10,15 @@ import pytest
 from gadgets.serve.turns import Turns
 from python_recon.errors import DeadlineError, StreamError
 from python_recon.resources.schedule import Budget
+from tests.serving import wait_until
 
 
 class Daemon:
     """Grants every turn at once, or when it is told to."""
 
-    def __init__(self, at_once=True, max_s=60.0, check=lambda: None):
+    def __init__(self, at_once=True, max_s=60.0, fair_s=60.0, check=lambda: None):
         self.told, self.at_once = [], at_once
-        self.turns = Turns(self.hear, check, max_s)
+        self.turns = Turns(self.hear, check, max_s, fair_s)
 
     def hear(self, event, **details):
         self.told.append(event)
@@ -86,6 +87,24 @@ def test_a_turn_is_as_long_as_a_fit_may_take():
         while not budget.is_spent:
             assert time.monotonic() < deadline
             time.sleep(0.01)
+
+
+def test_a_fit_gives_way_to_a_scan_that_waits_when_it_has_had_its_share():
+    daemon, budget = Daemon(fair_s=0.01), Budget()
+    with daemon.turns(budget):
+        time.sleep(1.2)
+        assert not budget.is_spent
+        daemon.turns.is_waited_for = True
+        wait_until(lambda: budget.is_spent, "it was to be ended")
+    assert "because another scan waited for the device" in budget.cancelled_because
+
+
+def test_a_fit_has_its_share_whoever_waits():
+    daemon, budget = Daemon(), Budget()
+    daemon.turns.is_waited_for = True
+    with daemon.turns(budget):
+        time.sleep(1.2)
+        assert not budget.is_spent
 
 
 def test_a_fit_that_has_become_pointless_is_ended():

@@ -58,6 +58,7 @@ def test_header_describes_the_scan(small):
     assert encoding.trajectory.value == "goldenangle"
     described = {p.name: p.value for p in encoding.trajectoryDescription.userParameterDouble}
     assert described == {"angle_increment_deg": GOLDEN, "angle_offset_deg": 0}
+    assert small.header.measurementInformation.measurementID.count("_") == 3, "as NoiseAdjust needs it"
     for space in (encoding.encodedSpace, encoding.reconSpace):
         assert (space.matrixSize.x, space.matrixSize.y, space.matrixSize.z) == (32, 32, 1)
         assert (space.fieldOfView_mm.x, space.fieldOfView_mm.y) == (300, 300)

@@ -12,11 +12,12 @@ from gadgets.stage import images
 from gadgets.translate.readouts import ReadoutStream
 from gadgets.wire.backlog import Backlog
 from gadgets.wire.header import parse_header
-from gadgets.wire.messages import AcquisitionBucket, ReconBit, ReconBuffer, ReconData, Text
+from gadgets.wire.messages import OBJECT_BYTES, AcquisitionBucket, ReconBit, ReconBuffer, ReconData, Text
 from python_recon.config import load_config
 from python_recon.errors import DataError
 
-READOUT_BYTES = 4 * 256 * 8 + 256 * 2 * 4
+ARRAY_BYTES = 4 * 256 * 8 + 256 * 2 * 4
+READOUT_BYTES = ARRAY_BYTES + OBJECT_BYTES
 
 
 def readout() -> ismrmrd.Acquisition:
@@ -33,15 +34,19 @@ def recon_data() -> ReconData:
     return ReconData((ReconBit(buffer),))
 
 
+EMPTY = AcquisitionBucket(2 * (ismrmrd.Acquisition(ismrmrd.AcquisitionHeader()),))
+
+
 @pytest.mark.parametrize(
     ("item", "expected"),
     [
         (readout(), READOUT_BYTES),
-        (recon_data(), READOUT_BYTES),
-        (AcquisitionBucket((readout(), readout())), 2 * READOUT_BYTES),
-        (Text("no arrays"), 0),
+        (recon_data(), ARRAY_BYTES + 8 + 2 * OBJECT_BYTES),
+        (AcquisitionBucket((readout(), readout()), (readout(),)), 3 * READOUT_BYTES),
+        (Text("no arrays"), 9 + OBJECT_BYTES),
+        (EMPTY, 2 * OBJECT_BYTES),
     ],
-    ids=["readout", "recon data", "bucket", "text"],
+    ids=["readout", "recon data", "bucket", "text", "nothing"],
 )
 def test_what_waits_is_counted(item, expected):
     backlog = Backlog()

@@ -179,6 +179,20 @@ def test_what_the_protocol_does_not_allow(message, match):
             list(wire)
 
 
+def test_readouts_that_were_cropped_without_their_trajectory_are_told():
+    """As Gadgetron's RemoveROOversampling does it; the reader then takes coordinates for samples."""
+    whole = make_acquisition(np.random.default_rng(4), coils=2, samples=64)
+    head = whole.getHead()
+    head.number_of_samples = 32
+    body = bytes(head) + whole.traj.tobytes() + whole.data[:, 16:48].tobytes()
+    with raw_peer() as (wire, peer):
+        peer.sendall(2 * (struct.pack("<H", 1008) + body) + struct.pack("<H", 4))
+        with pytest.raises(
+            ProtocolError, match=r"message id \d+ is not expected.*RemoveROOversampling crops"
+        ):
+            list(wire)
+
+
 def test_entities_in_the_attributes_of_an_image_are_refused():
     meta = b'<!DOCTYPE a [<!ENTITY b "c">]><ismrmrdMeta><meta><name>&b;</name></meta></ismrmrdMeta>'
     image = ismrmrd.Image.from_array(np.zeros((2, 3), np.uint16), transpose=False)
