@@ -40,8 +40,20 @@ class TrajectoryConfig(Section):
 
     source: Literal["auto", "embedded", "user_float", "header", "configured"] = "auto"
     """Where the angles come from; auto takes the first that is there, in this order."""
-    unit: Literal["auto", "cycles_per_fov", "normalised", "per_mm"] = "auto"
-    """Unit of an embedded trajectory: -N/2..N/2, -0.5..0.5 or 1/mm."""
+    unit: Literal[
+        "auto",
+        "cycles_per_fov",
+        "cycles_per_encoded_fov",
+        "normalised",
+        "normalised_to_1",
+        "normalised_to_pi",
+        "per_mm",
+        "per_m",
+        "rad_per_mm",
+        "rad_per_m",
+    ] = "auto"
+    """Unit of an embedded trajectory: cycles per field of view (-N/2..N/2), -0.5..0.5, -1..1, -pi..pi, or per
+    length; auto tells it from the largest radius."""
     mode: Literal[0, 1, 2, 3] | None = None
     """Gadgetron's angle modes: 0 fixed, 1 fixed and interleaved, 2 golden (111.246 deg), 3 golden of the
     half circle (68.754 deg)."""

@@ -23,6 +23,9 @@ from gadgets.wire.wire import Session
 from python_recon.config import load_config
 from python_recon.errors import ConfigError
 
+_OURS = __name__.partition(".")[0]
+"""The package of our gadgets."""
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -75,7 +78,7 @@ def effective_settings(node: ExternalNode) -> dict[str, Any]:
         For an unknown setting (with the nearest known one) or a value out of range.
     """
     settings = properties_of(node.configuration.encode())
-    if node.module.partition(".")[0] != __package__:
+    if node.module.partition(".")[0] != _OURS:
         return settings
     return load_config(settings).model_dump()
 

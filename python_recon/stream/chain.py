@@ -15,6 +15,7 @@ from python_recon.acquisition.coil_compression import compress
 from python_recon.acquisition.gating.cardiac_frames import gate
 from python_recon.acquisition.gating.physiology_record import PhysiologyRecord
 from python_recon.acquisition.noise import whiten
+from python_recon.acquisition.optional import attempt
 from python_recon.acquisition.radial.delays import correct
 from python_recon.acquisition.radial.density import fill_density
 from python_recon.acquisition.radial.extent import field_of_view_scale, narrow, trim, widen
@@ -270,6 +271,10 @@ def _prepare_kspace(kspace: KSpace, config: Config) -> KSpace:
     from python_recon.resources.device import set_up
 
     device = set_up(config)
-    kspace = widen(kspace, config.field_of_view_scale or field_of_view_scale(kspace))
-    kspace = compress(correct(kspace, config.trajectory.correct_delay), config.coils)
-    return fill_density(kspace, config.density).to_torch(device)
+    kspace = attempt(
+        "the field of view",
+        lambda given: widen(given, config.field_of_view_scale or field_of_view_scale(given)),
+        kspace,
+    )
+    kspace = attempt("gradient delays", lambda given: correct(given, config.trajectory.correct_delay), kspace)
+    return fill_density(compress(kspace, config.coils), config.density).to_torch(device)
