@@ -18,6 +18,7 @@ import numpy as np
 
 from gadgets.files.hdf5 import dataset, member, open_file, reading
 from gadgets.files.rows import acquisition, check_table, read_heads, read_rows, waveform
+from gadgets.translate.clock import is_later
 from gadgets.wire.header import header_text, parse_header
 from gadgets.wire.wire import Session
 from python_recon.config import nearest
@@ -131,7 +132,7 @@ class ScanFile:
         waveforms = self._waveforms()
         due = next(waveforms, None)
         for readout in self.acquisitions():
-            while due is not None and due.time_stamp <= readout.acquisition_time_stamp:
+            while due is not None and not is_later(due.time_stamp, readout.acquisition_time_stamp):
                 yield due
                 due = next(waveforms, None)
             yield readout

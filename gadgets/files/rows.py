@@ -48,7 +48,8 @@ def read_rows(table: h5py.Dataset, name: str, part: slice) -> np.ndarray:
         if column == "head":
             _copy(rows["head"], converted["head"], f"{table.name}/head")
         else:
-            converted[column] = rows[column]
+            for number, values in enumerate(rows[column]):
+                converted[column][number] = values
     return converted
 
 

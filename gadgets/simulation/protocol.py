@@ -12,8 +12,8 @@ from ismrmrd.hdf5 import acquisition_header_dtype
 from pydantic import Field
 
 from gadgets.files.headers import FIRST_TICK, angle_description, channel_mask, limit
+from gadgets.translate.clock import TICK_S
 from gadgets.translate.flags import NOISE, mask
-from gadgets.translate.waveforms import TICK_S
 from gadgets.wire.header import header_text
 from python_recon.acquisition.radial.angles import GOLDEN_ANGLE_DEG
 from python_recon.config import Section
