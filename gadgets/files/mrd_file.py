@@ -6,7 +6,7 @@ import itertools
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +23,7 @@ from gadgets.wire.header import header_text, parse_header
 from gadgets.wire.wire import Session
 from python_recon.config import nearest
 from python_recon.errors import ConfigError, DataError, ProtocolError
-from python_recon.resources.new_files import part_path, require_free
+from python_recon.resources.new_files import new_part, require_free
 
 _log = logging.getLogger(__name__)
 GROUP = "dataset"
@@ -199,18 +199,19 @@ class ImageFile:
 
     def __enter__(self) -> ImageFile:
         require_free(self.path, overwrite=self.overwrite)
-        self._part = part_path(self.path)
-        try:
-            self._part.unlink(missing_ok=True)
-            h5py.File(self._part, "w").close()
-        except OSError as error:
-            raise ConfigError(f"the output {self.path} cannot be written: {error}") from error
+        with ExitStack() as stack:
+            try:
+                self._part = stack.enter_context(new_part(self.path))
+                h5py.File(self._part, "w").close()
+            except OSError as error:
+                raise ConfigError(f"the output {self.path} cannot be written: {error}") from error
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._part.unlink(missing_ok=True)
+        self._stack.close()
 
     @property
     def n_images(self) -> int:
@@ -230,6 +231,7 @@ class ImageFile:
 
     def commit(self) -> None:
         """Give the file its name."""
+        require_free(self.path, overwrite=self.overwrite)
         self._part.replace(self.path)
 
     def _series(self, group: str, image: ismrmrd.Image) -> str:

@@ -33,7 +33,8 @@ class Child:
         self._log = task.output.with_name(f"{task.output.name}.log")
         self._started = time.monotonic()
         self._log.parent.mkdir(parents=True, exist_ok=True)
-        with self._log.open("wb") as log:
+        self._log.unlink(missing_ok=True)  # a link at its place is not written through
+        with self._log.open("xb") as log:
             self._process = subprocess.Popen(  # noqa: S603 - no shell
                 [sys.executable, "-m", __name__],
                 stdin=subprocess.PIPE,

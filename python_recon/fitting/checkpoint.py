@@ -27,7 +27,7 @@ from python_recon.fields.fitted import FittedField
 from python_recon.fields.time_axis import TimeAxis
 from python_recon.fitting.rebuilding import Blueprint, Kind, kind_of
 from python_recon.judging.shares import Shares
-from python_recon.resources.new_files import part_path
+from python_recon.resources.new_files import new_file
 
 FORMAT = "gadgetron-pisco field"
 FORMAT_VERSION = 3
@@ -141,14 +141,11 @@ def save(fitted: FittedField, path: Path, method: str, options: Section, origin:
         "format_version": str(FORMAT_VERSION),
         "configuration": _CONFIGURATION.dump_json(configuration).decode(),
     }
-    part = part_path(path)
     try:
-        save_file(_tensors(fitted), part, metadata)
-        part.replace(path)
+        with new_file(path) as part:
+            save_file(_tensors(fitted), part, metadata)
     except (OSError, SafetensorError) as error:
         raise ConfigError(f"the checkpoint {path} cannot be written: {error}") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def load(path: Path, device: str | torch.device = "cpu") -> Checkpoint:
