@@ -53,6 +53,10 @@ def serve(
     grace: Annotated[
         float, typer.Option(min=0.1, help="Seconds beyond max_recon_seconds until a scan is ended by force.")
     ] = 30.0,
+    most: Annotated[
+        list[str] | None,
+        typer.Option(help="KEY=VALUE: what a client may set it to at most; repeatable."),
+    ] = None,
     capture: Annotated[
         Path | None,
         typer.Option(envvar=FOLDER_VARIABLE, help="Folder in which scans are kept as they come (none)."),
@@ -73,6 +77,7 @@ def serve(
     from gadgets.serve import logs
     from gadgets.serve.daemon import Daemon, Options
     from gadgets.serve.doors import parse_networks
+    from gadgets.serve.most import parse_most
 
     log = logs.LogSettings(min(logging.getLogger().level, logging.INFO), not sys.stderr.isatty())
     options = Options(
@@ -85,6 +90,7 @@ def serve(
         max_scans=max_scans,
         max_idle_s=max_idle,
         grace_s=grace,
+        most=parse_most(most or ()),
         log=log,
         capture=CaptureSettings.checked(capture, capture_quota_gb, capture_names) if capture else None,
         **({"hosts": tuple(host)} if host else {}),

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import socket
 import threading
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from multiprocessing.util import get_temp_dir
@@ -50,6 +51,8 @@ class Options:
     """Silence of a client that has not said yet what it wants."""
     grace_s: float = 30.0
     """Beyond ``max_recon_seconds`` until a worker is ended."""
+    most: Mapping[str, float] = field(default_factory=dict)
+    """What clients may ask for at most, by the names of settings."""
     log: LogSettings = field(default_factory=LogSettings)
     capture: CaptureSettings | None = None
     """Where scans are kept as they come; None: nowhere."""
@@ -64,7 +67,7 @@ class Daemon:
         self._queue = DeviceQueue(options.n_jobs or 1)
         self._shared = Shared(self._metrics, self._queue, options.grace_s, options.max_idle_s)
         workers = WorkerSettings(
-            options.log, options.max_idle_s, options.n_jobs, options.capture, get_temp_dir()
+            options.log, options.max_idle_s, options.n_jobs, options.capture, options.most, get_temp_dir()
         )
         self._pool = Pool(self._shared, workers)
         self._is_stopping = threading.Event()

@@ -6,7 +6,8 @@ import logging
 import os
 import signal
 import socket
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from gadgets.capture.recorder import Capture, CaptureSettings
@@ -14,6 +15,7 @@ from gadgets.scan import ScanRecord, reported, run_stage
 from gadgets.serve import logs
 from gadgets.serve.desk import Desk, ToldChannel, tidy
 from gadgets.serve.line import Line
+from gadgets.serve.most import limited
 from gadgets.serve.settings import config_of
 from gadgets.stage import images
 from gadgets.wire.prefetch import Prefetch
@@ -36,6 +38,8 @@ class WorkerSettings:
     """Scans whose fits run at a time on this machine; None: as many as suit the device."""
     capture: CaptureSettings | None = None
     """Where scans are kept; None: nowhere."""
+    most: Mapping[str, float] = field(default_factory=dict)
+    """What clients may ask for at most, by the names of settings."""
     scratch: str = ""
     """The daemon's folder of temporary files; where the daemon is killed, nobody else removes it."""
 
@@ -93,7 +97,7 @@ def _serve(connection: socket.socket, desk: Desk, settings: WorkerSettings) -> N
     record = ScanRecord()
     with Capture(settings.capture, desk.capture_ends) as capture:
         with reported(wire, record) as items:
-            _reconstruct(wire, items, desk, record, capture)
+            _reconstruct(wire, items, desk, record, capture, settings.most)
         try:
             wire.send_close()
         except StreamError as error:
@@ -101,7 +105,14 @@ def _serve(connection: socket.socket, desk: Desk, settings: WorkerSettings) -> N
     desk.conclude(record)
 
 
-def _reconstruct(wire: Wire, items: Prefetch, desk: Desk, record: ScanRecord, capture: Capture) -> None:
+def _reconstruct(
+    wire: Wire,
+    items: Prefetch,
+    desk: Desk,
+    record: ScanRecord,
+    capture: Capture,
+    most: Mapping[str, float],
+) -> None:
     try:
         session = wire.receive_session()
     except StreamError:
@@ -111,7 +122,7 @@ def _reconstruct(wire: Wire, items: Prefetch, desk: Desk, record: ScanRecord, ca
     logs.name_scan(record.measurement_id)
     if capture.attach(items, session.header):
         desk.capture_begins()
-    config = config_of(session)
+    config = limited(config_of(session), most)
     validate(config)
     logs.name_scan(record.measurement_id, config.method)
     capture.keep_config(config)
