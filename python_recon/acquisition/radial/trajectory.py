@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from python_recon.acquisition.radial.angles import configured_angles, header_angles
+from python_recon.acquisition.radial.echoes import are_half_spokes, tell_contradictions
 from python_recon.acquisition.radial.embedded import embedded_locator
 from python_recon.acquisition.spoke_index import SpokeCounter, StreamKey, stream_key
 from python_recon.config import TrajectoryConfig
@@ -27,9 +28,6 @@ _HEAD_PER_STREAM = 8
 """Readouts of one slice that are looked at before a source is believed."""
 _HEAD = 256
 """The same for all slices together."""
-
-_HALF_SPOKE = 1 / 8
-"""Share of a readout, from its end, within which the echo of a half spoke lies."""
 
 
 def locate(readouts: Iterable[Readout], scan: Scan, config: TrajectoryConfig) -> Iterator[Readout]:
@@ -54,6 +52,7 @@ def locate(readouts: Iterable[Readout], scan: Scan, config: TrajectoryConfig) ->
         return
     counter = SpokeCounter(head, scan)
     locator = _locator(head, scan, config)
+    tell_contradictions(head, [locator(readout, number) for number, readout in enumerate(head)])
     partitions: dict[StreamKey, int] = {}
     for readout in itertools.chain(head, stream):
         _refuse_partitions(readout, partitions)
@@ -178,19 +177,9 @@ def _has_angle_in_user_float(head: Sequence[Readout], index: int) -> bool:
     return bool(steps) and all(steps)
 
 
-def _are_half_spokes(head: Sequence[Readout]) -> bool:
-    """Whether the centre is said to be at an end of the readouts, and their energy is there, too."""
-    ends = [r for r in head if r.center_sample == (r.n_samples - 1 if r.is_reversed else 0)]
-    if not head or len(ends) < len(head):
-        return False
-    peaks = [np.square(np.abs(r.data)).sum(0).argmax() / r.n_samples for r in ends]
-    from_end = [1 - peak if r.is_reversed else peak for r, peak in zip(ends, peaks, strict=True)]
-    return bool(np.median(from_end) < _HALF_SPOKE)
-
-
 def _spokes(angle_deg: Callable[[Readout, int], float], scan: Scan, head: Sequence[Readout]) -> Locator:
     extent = np.array(spoke_extent(scan))
-    may_be_half = _are_half_spokes(head)
+    may_be_half = are_half_spokes(head)
     if may_be_half:
         logger.info("center_sample is at an end of the readouts, and so is their energy: half spokes")
 

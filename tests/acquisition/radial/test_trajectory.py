@@ -287,6 +287,34 @@ def test_a_centre_at_the_end_is_believed_where_the_energy_is(is_half, is_reverse
     assert np.linalg.norm(first.trajectory, axis=1).argmin() == echo.argmax()
 
 
+def echoes(at, centers, reversed_ones=()):
+    """Readouts with their echoes at samples ``at``, said to be centred at others."""
+    return [
+        replace(
+            readout,
+            data=np.exp(-np.abs(np.arange(SAMPLES) - peak) / 4)[None].astype(np.complex64),
+            center_sample=center,
+            is_reversed=number in reversed_ones,
+        )
+        for number, (readout, peak, center) in enumerate(zip(make_readouts(), at, centers, strict=True))
+    ]
+
+
+def test_contradictions_between_header_and_data_are_told(caplog):
+    golden = TrajectoryConfig(mode=2)
+    list(locate(echoes(20 * [34], 20 * [32]), RADIAL, golden))
+    assert not caplog.text, "a shift of two samples is a matter of delays"
+    list(locate(echoes(20 * [64], 20 * [32]), RADIAL, golden))
+    assert "echoes of readouts that are not reversed lie at sample 64 of 128" in caplog.text
+    assert "at sample 32: check center_sample" in caplog.text
+    caplog.clear()
+    # Flags that are wrong: the flagged readouts were turned though they had come forwards.
+    at = [32, 95] * 10
+    list(locate(echoes(at, 20 * [32], range(1, 20, 2)), RADIAL, golden))
+    assert "turned by their flag ACQ_IS_REVERSE lie at sample 95" in caplog.text
+    assert "not reversed" not in caplog.text
+
+
 def test_full_and_partial_echo_agree_where_both_are():
     full = next(locate(make_readouts(1, 128, 64), RADIAL, TrajectoryConfig(mode=2)))
     partial = next(locate(make_readouts(1, 96, 32), RADIAL, TrajectoryConfig(mode=2)))
