@@ -24,7 +24,7 @@ from python_recon.solvers.fista import accelerated_proximal_gradient
 class GraspOptions(Section):
     """Options of ``grasp``."""
 
-    iterations: int = Field(12, ge=1, le=1000)
+    iterations: int = Field(12, ge=1, le=100_000)
     """Gradient steps."""
     regularisation: float = Field(4.0, ge=0, le=1e6)
     """lambda in units of the noise of the data term's gradient."""

@@ -40,7 +40,7 @@ class SubspaceOptions(Section):
 
     components: int = Field(8, ge=1, le=256)
     """Dimension of the temporal subspace."""
-    iterations: int | None = Field(None, ge=1, le=1000)
+    iterations: int | None = Field(None, ge=1, le=100_000)
     """Gradient steps; None: as many as the undersampling of a frame asks for, 16 at most."""
     regularisation: float = Field(1.5, ge=0, le=1e6)
     """lambda in units of the noise of the data term's gradient."""

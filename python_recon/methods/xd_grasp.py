@@ -40,7 +40,7 @@ _UNEVENNESS = 2
 class XdGraspOptions(Section):
     """Options of ``xd_grasp``."""
 
-    iterations: int = Field(12, ge=1, le=1000)
+    iterations: int = Field(12, ge=1, le=100_000)
     """Gradient steps."""
     regularisation: float = Field(4.0, ge=0, le=1e6)
     """lambda_c in units of the noise of the data term's gradient."""
