@@ -22,6 +22,10 @@ METHOD_GROUP = "python_recon.methods"
 """Entry points by which other packages add methods."""
 
 
+_DEEPEST = 8
+"""Names in front of a setting's own, more than any has."""
+
+
 class Section(BaseModel):
     """A part of the configuration: immutable, and strict about its keys."""
 
@@ -40,20 +44,32 @@ class TrajectoryConfig(Section):
 
     source: Literal["auto", "embedded", "user_float", "header", "configured"] = "auto"
     """Where the angles come from; auto takes the first that is there, in this order."""
-    unit: Literal["auto", "cycles_per_fov", "normalised", "per_mm"] = "auto"
-    """Unit of an embedded trajectory: -N/2..N/2, -0.5..0.5 or 1/mm."""
+    unit: Literal[
+        "auto",
+        "cycles_per_fov",
+        "cycles_per_encoded_fov",
+        "normalised",
+        "normalised_to_1",
+        "normalised_to_pi",
+        "per_mm",
+        "per_m",
+        "rad_per_mm",
+        "rad_per_m",
+    ] = "auto"
+    """Unit of an embedded trajectory: cycles per field of view (-N/2..N/2), -0.5..0.5, -1..1, -pi..pi, or per
+    length; auto tells it from the largest radius."""
     mode: Literal[0, 1, 2, 3] | None = None
     """Gadgetron's angle modes: 0 fixed, 1 fixed and interleaved, 2 golden (111.246 deg), 3 golden of the
     half circle (68.754 deg)."""
-    angle_increment_deg: float | None = None
+    angle_increment_deg: float | None = Field(None, ge=-3600, le=3600)
     """Angle between successive spokes."""
-    angle_offset_deg: float = 0.0
+    angle_offset_deg: float = Field(0.0, ge=-3600, le=3600)
     """Angle of the first spoke."""
     user_float_index: int = Field(0, ge=0, le=7)
     """Which user_float holds the angle in degrees."""
-    spokes_per_rotation: int | None = Field(None, ge=1)
+    spokes_per_rotation: int | None = Field(None, ge=1, le=65536)
     """Spokes of a frame in the fixed modes 0 and 1."""
-    frames_per_rotation: int = Field(1, ge=1)
+    frames_per_rotation: int = Field(1, ge=1, le=65536)
     """Interleaved frames of mode 1."""
     correct_delay: Literal["auto", "on", "off"] = "auto"
     """Gradient-delay correction; auto applies it only where it is significant."""
@@ -65,15 +81,15 @@ class BinningConfig(Section):
     by: Literal["auto", "spokes", "repetition", "phase", "cardiac", "beat"] = "auto"
     """What makes a frame; auto follows the header: phase, else repetition, else spokes. cardiac: a phase of
     the heart, from all beats; beat: a phase of each beat, as it streams."""
-    spokes_per_frame: int | None = Field(None, ge=1)
+    spokes_per_frame: int | None = Field(None, ge=1, le=65536)
     """Spokes of a frame (profiles_per_frame)."""
-    step: int | None = Field(None, ge=1)
+    step: int | None = Field(None, ge=1, le=65536)
     """Spokes from one frame to the next: fewer than a frame holds makes the window slide."""
-    shared_spokes: int = Field(0, ge=0)
+    shared_spokes: int = Field(0, ge=0, le=65536)
     """View sharing: spokes borrowed on either side of a frame, for the outer k-space only."""
     minimum_fraction: float = Field(0.5, gt=0, le=1)
     """A frame with less than this share of its spokes is left out."""
-    cardiac_phases: int = Field(25, ge=1)
+    cardiac_phases: int = Field(25, ge=1, le=1000)
     """Frames of a heartbeat, by cardiac or beat."""
     beat_tolerance: float = Field(0.25, gt=0, le=1)
     """By cardiac, beats whose length departs from the median by more than this share are left out."""
@@ -82,15 +98,15 @@ class BinningConfig(Section):
 class CoilConfig(Section):
     """Coil compression and coil maps."""
 
-    virtual: int | None = Field(None, ge=1)
+    virtual: int | None = Field(None, ge=1, le=1024)
     """Virtual coils after compression; None: by energy."""
     energy: float = Field(0.99, gt=0, le=1)
     """Share of the energy that the virtual coils keep."""
-    maximum: int = Field(12, ge=1)
+    maximum: int = Field(12, ge=1, le=1024)
     """Most virtual coils when they are chosen by energy."""
     maps: Literal["low_resolution", "walsh", "espirit", "nlinv"] = "nlinv"
     """Coil-map estimator."""
-    calibration_width: int | None = Field(None, ge=8)
+    calibration_width: int | None = Field(None, ge=8, le=4096)
     """Width of the calibration region in cycles per field of view; None: from the data."""
 
 
@@ -99,7 +115,7 @@ class DensityConfig(Section):
 
     method: Literal["ramp", "iterative"] = "ramp"
     """Analytic ramp, or the fixed point of Pipe and Menon."""
-    iterations: int = Field(10, ge=1)
+    iterations: int = Field(10, ge=1, le=200)
     """Iterations of the iterative estimate."""
 
 
@@ -125,25 +141,25 @@ class Config(Section):
     """The method of the streamed preview, or none."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where methods run; auto takes CUDA where there is one."""
-    threads: int | None = Field(None, ge=1)
+    threads: int | None = Field(None, ge=1, le=1_000_000)
     """CPU threads; None: all cores."""
-    matrix: int | None = Field(None, ge=16)
+    matrix: int | None = Field(None, ge=16, le=4096)
     """Pixels along the longer side of the field of view, as many along the other as keep them square (rounded
     to even); None: the header's matrix."""
     field_of_view_scale: float | None = Field(None, ge=1, le=2)
     """Factor by which the field of view is widened for the reconstruction; the images are cut again. None: as
     far as the object reaches."""
-    max_recon_seconds: float = Field(600.0, gt=0)
+    max_recon_seconds: float = Field(600.0, gt=0, le=86400)
     """Time for preparation and method, from the last readout on; where data come faster than they were
     acquired, from the last preview on."""
-    max_idle_seconds: float = Field(60.0, gt=0)
+    max_idle_seconds: float = Field(60.0, gt=0, le=86400)
     """Seconds without any data from the sender after which the scan is ended."""
-    preview_deadline_s: float = Field(2.0, gt=0)
+    preview_deadline_s: float = Field(2.0, gt=0, le=86400)
     """Previews of frames that are older than this are left out, if data arrive at the pace of the scan and a
     method follows. A file that is sent faster keeps all its previews."""
-    max_host_gb: float | None = Field(None, gt=0)
+    max_host_gb: float | None = Field(None, gt=0, le=1e6)
     """Memory for the data of a scan and its reconstruction, GB; None: 90 % of what is free at its start."""
-    max_gpu_gb: float | None = Field(None, gt=0)
+    max_gpu_gb: float | None = Field(None, gt=0, le=1e6)
     """The same for the memory of the GPU."""
     noise: NoiseConfig = NoiseConfig()
     trajectory: TrajectoryConfig = TrajectoryConfig()
@@ -241,11 +257,17 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}"
 
 
-def _nested(layer: Mapping[str, Any]) -> dict[str, Any]:
+def _nested(layer: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
     nested: dict[str, Any] = {}
     for key, value in layer.items():
         *sections, leaf = str(key).split(".")
-        inner = {leaf: _nested(value) if isinstance(value, Mapping) else value}
+        if depth + len(sections) > _DEEPEST:
+            raise ConfigError(
+                f"setting {str(key)[:40]!r} lies {depth + len(sections)} names deep; no setting lies deeper "
+                f"than {_DEEPEST}"
+            )
+        deeper = depth + len(sections) + 1
+        inner = {leaf: _nested(value, deeper) if isinstance(value, Mapping) else value}
         for section in reversed(sections):
             inner = {section: inner}
         _merge(nested, inner)

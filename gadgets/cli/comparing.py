@@ -18,6 +18,7 @@ from gadgets.replay.properties import parse_value
 from gadgets.simulation.scenes import SCENES
 from python_recon.config import Config, load_config, load_preset
 from python_recon.errors import ConfigError
+from python_recon.resources.new_files import new_file
 
 if TYPE_CHECKING:
     from python_recon.evaluation.runs import Source
@@ -162,9 +163,11 @@ def _on_screen(scores: Scores) -> Table:
 def _write_numbers(result: Evaluation, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     numbers, table = folder / "comparison.json", folder / "comparison.md"
-    numbers.write_text(json.dumps(result.as_json(), indent=2), encoding="utf-8")
+    with new_file(numbers) as part:
+        part.write_text(json.dumps(result.as_json(), indent=2), encoding="utf-8")
     lines = [result.as_table().as_markdown(), *(f"- {note}" for note in result.notes)]
-    table.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with new_file(table) as part:
+        part.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return [numbers, table]
 
 

@@ -73,6 +73,10 @@ def serve(
         float,
         typer.Option(min=0.1, help="Seconds beyond max_recon_seconds after which a scan is ended by force."),
     ] = 30.0,
+    most: Annotated[
+        list[str] | None,
+        typer.Option(help="KEY=VALUE: what a client may set it to at most; repeatable."),
+    ] = None,
     capture: Annotated[
         Path | None,
         typer.Option(envvar=FOLDER_VARIABLE, help="Folder in which scans are kept as they come (none)."),
@@ -98,6 +102,7 @@ def serve(
     from gadgets.serve.daemon import Daemon, Options
     from gadgets.serve.defaults import Defaults
     from gadgets.serve.doors import parse_networks
+    from gadgets.serve.most import parse_most
 
     log = logs.LogSettings(min(logging.getLogger().level, logging.INFO), not sys.stderr.isatty())
     options = Options(
@@ -111,6 +116,7 @@ def serve(
         max_idle_s=max_idle,
         fair_share_s=fair_share,
         grace_s=grace,
+        most=parse_most(most or ()),
         log=log,
         defaults=Defaults.from_names(default, connect or ()),
         capture=CaptureSettings.checked(capture, capture_quota_gb, capture_names) if capture else None,

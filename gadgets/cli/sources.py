@@ -9,9 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import h5py
 import numpy as np
 
+from gadgets.files.hdf5 import dataset, open_hdf5
 from gadgets.simulation.protocol import SimulateOptions
 from gadgets.simulation.scenes import SCENES, scene
 from python_recon.config import Config
@@ -106,10 +106,16 @@ def read_truth(path: Path, number: int) -> np.ndarray:
         If the file is none, or has no such slice.
     """
     try:
-        with h5py.File(path, "r") as file:
-            images = file["images"]
-            if number >= len(images):
-                raise DataError(f"the truth {path} has {len(images)} slices, there is no slice {number}")
-            return np.asarray(images[number])
-    except (OSError, KeyError) as error:
+        return _read_truth(path, number)
+    except DataError as error:
         raise DataError(f"{path} is no truth as `simulate` writes it: {error}") from error
+
+
+def _read_truth(path: Path, number: int) -> np.ndarray:
+    with open_hdf5(path) as file:
+        images = dataset(file, "images", path)
+        if images is None or images.ndim != 4:
+            raise DataError("it lacks images of 4 dimensions")
+        if number >= len(images):
+            raise DataError(f"it has {len(images)} slices, there is no slice {number}")
+        return np.asarray(images[number])

@@ -15,8 +15,8 @@ from ismrmrd.hdf5 import acquisition_header_dtype
 from gadgets.convert.protocol import Protocol, Unit, header_xml
 from gadgets.files.headers import FIRST_TICK, channel_mask, limit
 from gadgets.files.tables import readout_rows, write_scan
+from gadgets.translate.clock import TICK_S
 from gadgets.translate.flags import mask
-from gadgets.translate.waveforms import TICK_S
 from python_recon.errors import ConfigError, ShapeError
 
 AXES = ("slice", "frame", "coil", "spoke", "readout")

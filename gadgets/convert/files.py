@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
+from gadgets.files.hdf5 import dataset, open_hdf5
 from python_recon.config import nearest
 from python_recon.errors import ConfigError, DataError
 
@@ -113,9 +113,9 @@ def _read_mat(path: Path) -> dict[str, np.ndarray]:
         raise ValueError(str(error)) from error
     if found is not None:
         return {name: value for name, value in found.items() if _is_numeric(name, value)}
-    with h5py.File(path, "r") as file:
-        sets = {name: item for name, item in file.items() if isinstance(item, h5py.Dataset)}
-        arrays = {name: _complex(item[()]).T for name, item in sets.items()}
+    with open_hdf5(path) as file:
+        sets = {name: dataset(file, name, path) for name in file}
+        arrays = {name: _complex(item[()]).T for name, item in sets.items() if item is not None}
     return {name: value for name, value in arrays.items() if _is_numeric(name, value)}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from ismrmrd import xsd
@@ -14,31 +14,33 @@ from python_recon.acquisition.radial.angles import GOLDEN_ANGLE_DEG
 from python_recon.config import Section
 from python_recon.data import Vector
 
+_Coordinate = Annotated[float, Field(ge=-1e5, le=1e5)]
+_Vector = tuple[_Coordinate, _Coordinate, _Coordinate]
 Unit = Literal["auto", "cycles_per_fov", "normalised", "per_mm"]
 
 
 class Protocol(Section):
     """A scan, as far as its arrays do not hold it."""
 
-    matrix: int = Field(ge=2)
+    matrix: int = Field(ge=2, le=8192)
     """Pixels along a side of the image."""
-    field_of_view_mm: float = Field(gt=0)
+    field_of_view_mm: float = Field(gt=0, le=10_000)
     """A side of the image."""
-    slice_thickness_mm: float = Field(5.0, gt=0)
+    slice_thickness_mm: float = Field(5.0, gt=0, le=10_000)
     """Also the distance of neighbouring slices."""
-    repetition_time_ms: float = Field(2.5, gt=0)
+    repetition_time_ms: float = Field(2.5, gt=0, le=100_000)
     """From one readout to the next."""
-    angle_increment_deg: float = GOLDEN_ANGLE_DEG
+    angle_increment_deg: float = Field(GOLDEN_ANGLE_DEG, ge=-3600, le=3600)
     """From one spoke to the next, where there is no trajectory."""
-    angle_offset_deg: float = 0.0
+    angle_offset_deg: float = Field(0.0, ge=-3600, le=3600)
     """Of the first spoke, beyond 180 degrees: a spoke at 180 degrees runs towards -x."""
-    center_sample: int | None = Field(None, ge=0)
+    center_sample: int | None = Field(None, ge=0, le=65535)
     """Sample at the centre of k-space; None: the middle."""
-    position_mm: Vector = (0.0, 0.0, 0.0)
+    position_mm: _Vector = (0.0, 0.0, 0.0)
     """Centre of the middle of all slices (LPS)."""
-    read_dir: Vector = (1.0, 0.0, 0.0)
+    read_dir: _Vector = (1.0, 0.0, 0.0)
     """Direction of kx and of the image's x axis (LPS)."""
-    phase_dir: Vector = (0.0, 1.0, 0.0)
+    phase_dir: _Vector = (0.0, 1.0, 0.0)
     """Direction of ky and of the image's y axis (LPS)."""
     name: str = ""
 

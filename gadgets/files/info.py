@@ -12,6 +12,7 @@ import ismrmrd
 import numpy as np
 
 from gadgets.files.mrd_file import ScanFile
+from gadgets.translate.clock import DAY
 from gadgets.translate.flags import mask
 from python_recon.config import load_config
 from python_recon.errors import ReconError
@@ -216,7 +217,14 @@ def _counting_surprises(heads: np.ndarray, imaging: np.ndarray) -> Iterator[str]
     wraps = np.count_nonzero((step[:-1] > _WRAP) & (step[1:] < _WRAP // 10))
     if wraps:
         yield f"kspace_encode_step_1 wraps at 65536 ({wraps} times)"
-    if np.any(np.diff(imaging["acquisition_time_stamp"].astype(np.int64)) < 0):
+    yield from _time_surprises(imaging["acquisition_time_stamp"].astype(np.int64))
+
+
+def _time_surprises(stamps: np.ndarray) -> Iterator[str]:
+    ahead = np.diff(stamps)
+    if np.any(ahead < -DAY // 2):
+        yield "the scan runs over midnight, where time stamps start anew"
+    elif np.any(ahead < 0):
         yield "time stamps run backwards"
-    elif len(imaging) > 1 and not imaging["acquisition_time_stamp"].any():
+    elif len(stamps) > 1 and not stamps.any():
         yield "no time stamps"

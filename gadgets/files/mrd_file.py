@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import ctypes
 import itertools
 import logging
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import h5py
 import ismrmrd
 import numpy as np
 
+from gadgets.files.hdf5 import dataset, member, open_file, reading
+from gadgets.files.rows import acquisition, check_table, read_heads, read_rows, waveform
+from gadgets.translate.clock import is_later
 from gadgets.wire.header import header_text, parse_header
 from gadgets.wire.wire import Session
 from python_recon.config import nearest
 from python_recon.errors import ConfigError, DataError, ProtocolError
-from python_recon.resources.new_files import part_path, require_free
+from python_recon.resources.new_files import new_part, require_free
 
 _log = logging.getLogger(__name__)
 GROUP = "dataset"
@@ -33,7 +35,7 @@ TRUTH = "_truth"
 """Ends the name of the file beside a simulated scan that holds its truth."""
 _BLOCK = 64
 """Readouts read at a time."""
-_HEADER_BYTES = ctypes.sizeof(ismrmrd.AcquisitionHeader)
+_T = TypeVar("_T")
 
 
 class ScanFile:
@@ -49,11 +51,13 @@ class ScanFile:
         self.path = path
         self.skipped: list[str] = []
         """What was left out while reading, one line each."""
-        self._file = _open(path)
+        self._file = open_file(path)
         try:
-            self._group = _group(self._file, group, path)
-            self.header = _header(self._group, path)
-            self._check()
+            with reading(path, "its header and tables"):
+                self._group = _group(self._file, group, path)
+                self.header = _header(self._group, path)
+                self._table = self._checked("data")
+                self._waveform_table = self._checked("waveforms") if "waveforms" in self._group else None
         except BaseException:
             self._file.close()
             raise
@@ -74,7 +78,9 @@ class ScanFile:
     @property
     def session(self) -> Session:
         """What stands in front of the items: the header and, of a captured scan, the configuration."""
-        return Session(self.header, _text(self._group[CONFIG]) if CONFIG in self._group else b"")
+        with reading(self.path, CONFIG):
+            config = dataset(self._group, CONFIG, self.path)
+            return Session(self.header, b"" if config is None else _text(config))
 
     @property
     def n_items(self) -> int:
@@ -82,82 +88,94 @@ class ScanFile:
 
     @property
     def n_acquisitions(self) -> int:
-        return int(self._group["data"].shape[0])
+        return int(self._table.size)
 
     @property
     def n_waveforms(self) -> int:
-        return int(self._group["waveforms"].shape[0]) if "waveforms" in self._group else 0
+        return 0 if self._waveform_table is None else int(self._waveform_table.size)
 
     def heads(self) -> np.ndarray:
         """Headers of all readouts as one structured array."""
-        return self._group["data"].fields("head")[:]  # type: ignore[no-any-return]
+        with reading(self.path, "the headers of the readouts"):
+            return read_heads(self._table)
 
     def stop(self) -> None:
         """Nothing to be done: reading a file never waits."""
 
     def items(self) -> Iterator[ismrmrd.Acquisition | ismrmrd.Waveform]:
         """Readouts in order; waveforms where they came, if the file tells, else by time stamps."""
-        is_known = WAVEFORM_PLACES in self._group
-        yield from self._as_they_came() if is_known else self._by_time()
+        places = self._waveform_places()
+        yield from self._by_time() if places is None else self._as_they_came(places)
         if self.skipped:
             _log.warning("%s (%d in all)", self.skipped[0], len(self.skipped))
 
-    def _as_they_came(self) -> Iterator[ismrmrd.Acquisition | ismrmrd.Waveform]:
+    def _waveform_places(self) -> list[int] | None:
+        with reading(self.path, WAVEFORM_PLACES):
+            table = dataset(self._group, WAVEFORM_PLACES, self.path)
+            if table is None:
+                return None
+            places = [int(place) for place in np.ravel(table[()])]
+        if len(places) != self.n_waveforms or places != sorted(places):
+            _log.warning("%s: the places of the waveforms are damaged; time stamps tell them", self.path)
+            return None
+        return places
+
+    def _as_they_came(self, places: Sequence[int]) -> Iterator[ismrmrd.Acquisition | ismrmrd.Waveform]:
         acquisitions, n_before = self.acquisitions(), 0
-        for place, waveform in zip(self._group[WAVEFORM_PLACES][:].tolist(), self._waveforms(), strict=True):
+        for place, item in zip(places, self._waveforms(), strict=True):
             yield from itertools.islice(acquisitions, place - n_before)
             n_before = place
-            yield waveform
+            yield item
         yield from acquisitions
 
     def _by_time(self) -> Iterator[ismrmrd.Acquisition | ismrmrd.Waveform]:
         waveforms = self._waveforms()
-        waveform = next(waveforms, None)
-        for acquisition in self.acquisitions():
-            while waveform is not None and waveform.time_stamp <= acquisition.acquisition_time_stamp:
-                yield waveform
-                waveform = next(waveforms, None)
-            yield acquisition
-        if waveform is not None:
-            yield waveform
+        due = next(waveforms, None)
+        for readout in self.acquisitions():
+            while due is not None and not is_later(due.time_stamp, readout.acquisition_time_stamp):
+                yield due
+                due = next(waveforms, None)
+            yield readout
+        if due is not None:
+            yield due
             yield from waveforms
 
     def acquisitions(self) -> Iterator[ismrmrd.Acquisition]:
         """Readouts; those that contradict their own header are left out and noted in ``skipped``."""
         self.skipped.clear()
         for start in range(0, self.n_acquisitions, _BLOCK):
-            for offset, row in enumerate(self._rows("data", start)):
-                if (fault := _fault(row)) is None:
-                    yield _acquisition(row)
+            for offset, row in enumerate(self._rows(self._table, "data", start)):
+                found = self._made(acquisition, row, f"readout {start + offset}")
+                if isinstance(found, ismrmrd.Acquisition):
+                    yield found
                 else:
-                    self.skipped.append(f"readout {start + offset} left out: {fault}")
+                    self.skipped.append(f"readout {start + offset} left out: {found}")
+        if len(self.skipped) == self.n_acquisitions:
+            raise DataError(f"{self.path} holds no readout that can be read: {self.skipped[0]}")
 
     def _waveforms(self) -> Iterator[ismrmrd.Waveform]:
+        if self._waveform_table is None:
+            return
         for start in range(0, self.n_waveforms, _BLOCK):
-            for row in self._rows("waveforms", start):
-                yield _waveform(row)
+            for offset, row in enumerate(self._rows(self._waveform_table, "waveforms", start)):
+                yield self._made(waveform, row, f"waveform {start + offset}")
 
-    def _rows(self, name: str, start: int) -> np.ndarray:
-        try:
-            return self._group[name][start : start + _BLOCK]  # type: ignore[no-any-return]
-        except OSError as error:
-            raise DataError(
-                f"{self.path} is damaged at entry {start} of {name} ({error}); copy it again"
-            ) from error
+    def _rows(self, table: h5py.Dataset, name: str, start: int) -> np.ndarray:
+        with reading(self.path, f"it is damaged at entry {start} of {name}"):
+            return read_rows(table, name, slice(start, start + _BLOCK))
 
-    def _check(self) -> None:
-        if "data" not in self._group or self._group["data"].size == 0:
-            images = [name for name in self._group if name.startswith("image_")]
+    def _made(self, make: Callable[[np.void], _T], row: np.void, what: str) -> _T:
+        with reading(self.path, what):
+            return make(row)
+
+    def _checked(self, name: str) -> h5py.Dataset:
+        table = dataset(self._group, name, self.path)
+        if table is None or table.size == 0:
+            images = [held for held in self._group if held.startswith("image_")]
             hint = f"; it holds images ({', '.join(images)}), not a scan" if images else ""
             raise DataError(f"{self.path} holds no readouts in group {self._group.name}{hint}")
-        kind = self._group["data"].dtype
-        if kind.names is None or set(kind.names) != {"head", "traj", "data"}:
-            raise DataError(f"{self.path}: {self._group.name}/data is no table of ISMRMRD acquisitions")
-        if kind["head"].itemsize != _HEADER_BYTES:
-            raise DataError(
-                f"{self.path} has acquisition headers of {kind['head'].itemsize} bytes, this ISMRMRD version "
-                f"has {_HEADER_BYTES}; convert the file with the ISMRMRD tools of its version"
-            )
+        check_table(table, name)
+        return table
 
 
 @dataclass
@@ -181,18 +199,19 @@ class ImageFile:
 
     def __enter__(self) -> ImageFile:
         require_free(self.path, overwrite=self.overwrite)
-        self._part = part_path(self.path)
-        try:
-            self._part.unlink(missing_ok=True)
-            h5py.File(self._part, "w").close()
-        except OSError as error:
-            raise ConfigError(f"the output {self.path} cannot be written: {error}") from error
+        with ExitStack() as stack:
+            try:
+                self._part = stack.enter_context(new_part(self.path))
+                h5py.File(self._part, "w").close()
+            except OSError as error:
+                raise ConfigError(f"the output {self.path} cannot be written: {error}") from error
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._part.unlink(missing_ok=True)
+        self._stack.close()
 
     @property
     def n_images(self) -> int:
@@ -200,18 +219,19 @@ class ImageFile:
 
     def write_header(self, group: str, xml: str) -> None:
         """Keep the scan's header beside its images."""
-        with closing(ismrmrd.Dataset(str(self._part), group)) as dataset:
-            dataset.write_xml_header(xml.encode())
+        with closing(ismrmrd.Dataset(str(self._part), group)) as file:
+            file.write_xml_header(xml.encode())
 
     def append(self, group: str, image: ismrmrd.Image) -> None:
         """Add an image to its series; another size or type than the series has opens a new one."""
         series = self._series(group, image)
-        with closing(ismrmrd.Dataset(str(self._part), group)) as dataset:
-            dataset.append_image(series, image)
+        with closing(ismrmrd.Dataset(str(self._part), group)) as file:
+            file.append_image(series, image)
         self.counts[f"{group}/{series}"] += 1
 
     def commit(self) -> None:
         """Give the file its name."""
+        require_free(self.path, overwrite=self.overwrite)
         self._part.replace(self.path)
 
     def _series(self, group: str, image: ismrmrd.Image) -> str:
@@ -226,68 +246,30 @@ class ImageFile:
         return series
 
 
-def _open(path: Path) -> h5py.File:
-    if not path.is_file():
-        raise DataError(f"there is no file {path}")
-    if path.stat().st_size == 0:
-        raise DataError(f"{path} is empty (0 bytes)")
-    try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        if "truncated" in str(error):
-            raise DataError(f"{path} is truncated: it ends before its data do; copy it again") from error
-        if "lock" in str(error):
-            raise DataError(f"{path} is being written by another program; wait for it to finish") from error
-        raise DataError(
-            f"{path} is not an HDF5 file; convert raw data first (siemens_to_ismrmrd, ge_to_ismrmrd, ...)"
-        ) from error
-
-
 def _group(file: h5py.File, name: str, path: Path) -> h5py.Group:
-    group = file.get(name)
+    group = member(file, name, path)
     if isinstance(group, h5py.Group):
         return group
-    groups = [key for key, value in file.items() if isinstance(value, h5py.Group)]
+    groups = [key for key in file if file.get(key, getclass=True, getlink=False) is h5py.Group]
     if not groups:
         raise DataError(f"{path} is not an ISMRMRD file: it has no group {name!r}, nor any other")
     raise DataError(f"{path} has no group {name!r}{nearest(name, groups)}; choose with -g")
 
 
 def _header(group: h5py.Group, path: Path) -> ismrmrd.xsd.ismrmrdHeader:
-    if "xml" not in group or group["xml"].size == 0:
+    xml = dataset(group, "xml", path)
+    if xml is None or xml.size == 0:
         raise DataError(f"{path} is not an ISMRMRD file: group {group.name} has no XML header")
     try:
-        return parse_header(_text(group["xml"]))
+        return parse_header(_text(xml))
     except ProtocolError as error:
         raise DataError(f"{path} has an unreadable header: {error}") from error
 
 
-def _text(dataset: h5py.Dataset) -> bytes:
-    text = dataset[()] if dataset.shape == () else dataset[0]
+def _text(found: h5py.Dataset) -> bytes:
+    """A text that is stored as one or as its bytes, in a data set of any shape."""
+    values = np.ravel(found[()])
+    if values.dtype.kind in "iu":
+        return values.astype(np.uint8).tobytes()
+    text = values[0]
     return text.encode() if isinstance(text, str) else bytes(text)
-
-
-def _fault(row: np.void) -> str | None:
-    head = row["head"]
-    n_values = 2 * int(head["active_channels"]) * int(head["number_of_samples"])
-    n_positions = int(head["trajectory_dimensions"]) * int(head["number_of_samples"])
-    if row["data"].size != n_values:
-        return f"it holds {row['data'].size} numbers, its header says {n_values}"
-    if row["traj"].size != n_positions:
-        return f"its trajectory holds {row['traj'].size} numbers, its header says {n_positions}"
-    return None
-
-
-def _acquisition(row: np.void) -> ismrmrd.Acquisition:
-    acquisition = ismrmrd.Acquisition(row["head"].tobytes())
-    acquisition.data[:] = row["data"].view(np.complex64).reshape(acquisition.data.shape)
-    acquisition.traj[:] = row["traj"].reshape(acquisition.traj.shape)
-    return acquisition
-
-
-def _waveform(row: np.void) -> ismrmrd.Waveform:
-    head = np.zeros(1, dtype=ismrmrd.hdf5.waveform_header_dtype)
-    head[0] = row["head"]
-    waveform = ismrmrd.Waveform(head)
-    waveform.data[:] = row["data"].view(np.uint32).reshape(waveform.data.shape)
-    return waveform

@@ -13,7 +13,7 @@ from ismrmrd.hdf5 import acquisition_dtype, waveform_dtype
 
 from gadgets.files.mrd_file import GROUP, WAVEFORM_PLACES
 from python_recon.errors import ConfigError
-from python_recon.resources.new_files import part_path, require_free
+from python_recon.resources.new_files import new_file
 
 _CHUNK = 64
 """Rows that lie together in the file."""
@@ -70,16 +70,11 @@ def new_hdf5(path: Path, *, overwrite: bool) -> Iterator[h5py.File]:
     ConfigError
         When the file exists and may not be replaced, or cannot be written.
     """
-    require_free(path, overwrite=overwrite)
-    part = part_path(path)
     try:
-        with h5py.File(part, "w") as file:
+        with new_file(path, overwrite=overwrite) as part, h5py.File(part, "w") as file:
             yield file
-        part.replace(path)
     except OSError as error:
         raise ConfigError(f"the output {path} cannot be written: {error}") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def write_scan(path: Path, header_xml: bytes, blocks: Iterable[np.ndarray], *, overwrite: bool) -> int:

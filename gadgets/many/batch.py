@@ -124,6 +124,9 @@ class Batch:
             return Line(entry, "failed", note=str(error))
         except OSError as error:
             return Line(entry, "failed", note=f"the scan cannot be read: {error}")
+        except Exception as failure:  # whatever is wrong with this scan costs no other
+            _log.debug("while looking at %s", entry.scan, exc_info=True)
+            return Line(entry, "failed", note=f"the scan cannot be read: {failure!r}")
         return work
 
     def _reason_to_redo(self, output: Path, planned: Record) -> Record | str:

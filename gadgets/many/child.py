@@ -20,6 +20,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from gadgets.many.task import Result, Task, from_json, perform, to_json
+from gadgets.replay.host import START
 
 _GRACE_S = 15.0
 """From the wish that a process ends to its end by force."""
@@ -33,9 +34,10 @@ class Child:
         self._log = task.output.with_name(f"{task.output.name}.log")
         self._started = time.monotonic()
         self._log.parent.mkdir(parents=True, exist_ok=True)
-        with self._log.open("wb") as log:
+        self._log.unlink(missing_ok=True)  # a link at its place is not written through
+        with self._log.open("xb") as log:
             self._process = subprocess.Popen(  # noqa: S603 - no shell
-                [sys.executable, "-m", __name__],
+                [sys.executable, str(START), __name__],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

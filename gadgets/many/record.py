@@ -20,6 +20,7 @@ from gadgets.replay.job import Job
 from gadgets.replay.route import embedded_config, server_at
 from gadgets.version import plugin_version
 from python_recon.errors import ConfigError
+from python_recon.resources.new_files import require_free
 
 _ATTRIBUTE = "gadgetron_pisco_record"
 
@@ -103,6 +104,7 @@ def publish(part: Path, output: Path, record: Record) -> None:
     """Write the record into a finished file and give it its name."""
     with h5py.File(part, "r+") as file:
         file.attrs[_ATTRIBUTE] = json.dumps(dataclasses.asdict(record))
+    require_free(output, overwrite=True)
     part.replace(output)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from gadgets.openrecon.label import LABEL_NAME
 from python_recon.errors import ConfigError
+from python_recon.resources.new_files import new_file
 
 _A4_INCHES = (8.27, 11.69)
 _LINE_CHARACTERS, _PAGE_LINES = 92, 62
@@ -41,8 +42,9 @@ def pack(image: Path, folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         document = folder / f"{name}.pdf"
-        _write_document(document, content)
-        with zipfile.ZipFile(package, "w", zipfile.ZIP_DEFLATED) as archive:
+        with new_file(document) as part:
+            _write_document(part, content)
+        with new_file(package) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.write(image, f"{name}.tar")
             archive.write(document, document.name)
     except OSError as error:

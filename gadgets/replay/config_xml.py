@@ -123,6 +123,11 @@ def parse_config(text: str, name: str) -> StreamConfig:
     return StreamConfig(name, nodes)
 
 
+def is_whole(text: str, name: str) -> bool:
+    """Whether a configuration has a stream; else it is the ``<configuration>`` of one node."""
+    return _parse(text, name).find("stream") is not None
+
+
 def override(node: ExternalNode, settings: Mapping[str, str]) -> ExternalNode:
     """The node with some of its properties set to other values."""
     if not settings:

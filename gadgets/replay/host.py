@@ -23,6 +23,8 @@ from gadgets.wire.wire import Wire
 from python_recon.errors import StreamError
 
 _log = logging.getLogger(__name__)
+START = Path(__file__).with_name("start.py")
+"""Runs a module without the working folder on the path of modules."""
 _RETRY_S = 0.2
 _TAIL_LINES = 12
 _EXIT_S = 10.0
@@ -33,13 +35,16 @@ _LEVEL = re.compile(r"^\S+ \S+ (DEBUG|INFO|WARNING|ERROR|CRITICAL) (?:\[ext\. \d
 
 
 class GadgetProcess:
-    """One ``python -m gadgetron PORT MODULE TARGET`` in a session of its own, its output logged."""
+    """One ``python -m gadgetron PORT MODULE TARGET`` in a session of its own, its output logged.
+
+    Unlike with ``-m``, no module is taken from the working folder.
+    """
 
     def __init__(self, node: ExternalNode, port: int, python: str) -> None:
         self.name = node.name
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self._process = subprocess.Popen(  # noqa: S603 - no shell; module and target are plain arguments
-            [python, "-m", "gadgetron", str(port), node.module, node.target],
+            [python, str(START), "gadgetron", str(port), node.module, node.target],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -18,6 +18,7 @@ from gadgets.replay.config_xml import (
     parse_config,
     read_text,
 )
+from gadgets.replay.from_data import node_from_data, refuse_files
 from gadgets.replay.properties import properties_of
 from gadgets.wire.wire import Session
 from python_recon.config import load_config
@@ -55,20 +56,45 @@ def embedded_config(choice: Choice) -> StreamConfig:
     ConfigError
         When there is none, it cannot run here, or a setting is wrong.
     """
-    config = parse_config(*_text(choice))
+    config = _embedded(choice)
     config = replace(config, nodes=tuple(override(node, choice.settings) for node in config.nodes))
     for node in config.nodes:
         effective_settings(node)
     return config
 
 
+def _embedded(choice: Choice) -> StreamConfig:
+    """The configuration that is named or, by the rules of data, the one that came with the scan."""
+    text, name = _text(choice)
+    if not _comes_with_data(choice):
+        return parse_config(text, name)
+    node = node_from_data(text, name)
+    refuse_files(load_config(properties_of(node.configuration.encode())).options, {})
+    return StreamConfig(name, (node,))
+
+
+def _comes_with_data(choice: Choice) -> bool:
+    """Whether the text is the data's own; a name that it gives is that of an installed configuration."""
+    return not (choice.local or choice.name) and bool(choice.session and choice.session.config_text)
+
+
 def server_at(address: str, port: int, choice: Choice) -> Server:
     """The server and the configuration that it is to run; raises ConfigError where there is none."""
-    if choice.local is None and (name := choice.name or (choice.session and choice.session.config_file)):
+    if choice.local is None and (name := choice.name or _name_in(choice.session)):
         if choice.settings:
             raise ConfigError(f"{name} is the server's own: --set cannot change it; send a file with -C")
         return Server(address, port, config_name=name)
+    if _comes_with_data(choice):
+        _embedded(choice)
     return Server(address, port, config_text=override_text(*_text(choice), choice.settings))
+
+
+def _name_in(session: Session | None) -> str:
+    """The configuration that a stream names; raises ConfigError where it is no plain name."""
+    name = session.config_file if session else ""
+    if Path(name).name != name:
+        raise ConfigError(f"the stream names the configuration {name!r}, a path: name one with -c")
+    return name
 
 
 def effective_settings(node: ExternalNode) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from python_recon.errors import ConfigError, DataError, ReconError
+from python_recon.resources.new_files import require_free
 
 if TYPE_CHECKING:
     from ismrmrd.xsd import ismrmrdHeader
@@ -59,8 +60,8 @@ class Views:
             if folder is not None and folder.exists() and not folder.is_dir():
                 raise ConfigError(f"{folder} is a file; expected a folder, or a new name")
         for file in (self.nifti, self.report):
-            if file is not None and file.is_dir():
-                raise ConfigError(f"{file} is a folder; expected a file, or a new name")
+            if file is not None:
+                require_free(file, overwrite=True)
         if self.mp4 is not None:
             from python_recon.outputs.film import require_encoder
 

@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import threading
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from multiprocessing.util import get_temp_dir
@@ -57,6 +58,8 @@ class Options:
     """What a fit may take of the device while another scan waits for it."""
     grace_s: float = 30.0
     """Beyond ``max_recon_seconds`` until a worker is ended."""
+    most: Mapping[str, float] = field(default_factory=dict)
+    """What clients may ask for at most, by the names of settings."""
     log: LogSettings = field(default_factory=LogSettings)
     capture: CaptureSettings | None = None
     """Where scans are kept as they come; None: nowhere."""
@@ -82,6 +85,7 @@ class Daemon:
             options.capture,
             options.defaults,
             options.fair_share_s,
+            options.most,
             scratch,
         )
         self._pool = Pool(self._shared, workers)

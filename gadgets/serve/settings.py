@@ -8,20 +8,16 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
-from xml.etree.ElementTree import Element, ParseError
 
 from gadgets.openrecon.label import CONFIG_NAME, settings_of
-from gadgets.replay.config_xml import find_installed, parse_config, read_text
+from gadgets.replay.config_xml import find_installed, read_text
+from gadgets.replay.from_data import node_from_data, refuse_files
 from gadgets.replay.properties import parse_value, properties_of
 from gadgets.wire.wire import Session
 from python_recon.config import Config, load_config
 from python_recon.errors import ConfigError
 
-_RECONSTRUCTING = ("gadgets.radial", "gadgets.recon_data")
-"""What a daemon runs in place of: modules are never loaded by name."""
 _DECLARATION = re.compile(rb"<\?xml[^<>]*\?>")
-_FILES = ("checkpoint", "resume", "tensorboard")
-"""Options of methods that name files."""
 
 
 def config_of(session: Session, default: Mapping[str, Any] = MappingProxyType({})) -> Config:
@@ -53,20 +49,10 @@ def config_of(session: Session, default: Mapping[str, Any] = MappingProxyType({}
         if not settings:
             settings = installed = dict(default)
     config = load_config(settings, parameters)
-    _refuse_files(config.options, load_config(installed).options)
+    refuse_files(config.options, load_config(installed).options)
     if config.threads is None:
         return config
     return config.model_copy(update={"threads": min(config.threads, os.cpu_count() or 1)})
-
-
-def _refuse_files(options: Mapping[str, Any], installed: Mapping[str, Any]) -> None:
-    """Peers read and write no files of this machine; installed configurations may."""
-    for name in _FILES:
-        if options.get(name, "") != installed.get(name, ""):
-            raise ConfigError(
-                f"options.{name} names a file of the machine that runs the daemon: that is for an installed "
-                "configuration to say, or for `gadgetron-pisco replay`"
-            )
 
 
 def _settings_of_text(text: bytes) -> dict[str, Any]:
@@ -89,28 +75,11 @@ def _settings_of_json(text: bytes) -> dict[str, Any]:
 
 
 def _settings_of_xml(text: bytes, name: str) -> dict[str, Any]:
-    root = _parse(text, name)
-    if root.find("stream") is None:
-        return properties_of(root)
-    nodes = parse_config(text.decode("utf-8", "replace"), name).nodes
-    if len(nodes) > 1 or (nodes[0].port is None and nodes[0].module not in _RECONSTRUCTING):
-        found = ", ".join(node.name for node in nodes)
-        raise ConfigError(
-            f"{name} runs {found}; the daemon runs configurations of one node, gadgets.radial or <connect>. "
-            "Send the scan to a Gadgetron server, or use `gadgetron-pisco replay`"
-        )
-    return properties_of(nodes[0].configuration.encode())
-
-
-def _parse(text: bytes, name: str) -> Element:
-    from defusedxml import DefusedXmlException
-    from defusedxml.ElementTree import fromstring
-
     try:
-        root: Element = fromstring(text)
-    except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
-        raise ConfigError(f"{name} is not valid XML: {error!r}") from error
-    return root
+        node = node_from_data(text.decode("utf-8"), name)
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{name} is not valid UTF-8: {error}") from error
+    return properties_of(node.configuration.encode())
 
 
 def _parsed(parameters: Mapping[str, Any]) -> dict[str, Any]:

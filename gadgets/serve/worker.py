@@ -17,6 +17,7 @@ from gadgets.serve import logs
 from gadgets.serve.defaults import Defaults
 from gadgets.serve.desk import Desk, ToldChannel, tidy
 from gadgets.serve.line import Line
+from gadgets.serve.most import limited
 from gadgets.serve.settings import config_of
 from gadgets.serve.voice import speak_through
 from gadgets.stage import images
@@ -45,6 +46,8 @@ class WorkerSettings:
     """What runs where a client does not say it."""
     fair_share_s: float = math.inf
     """What a fit may take of the device while another scan waits for it."""
+    most: Mapping[str, float] = field(default_factory=dict)
+    """What clients may ask for at most, by the names of settings."""
     scratch: str = ""
     """The daemon's folder of temporary files; where the daemon is killed, nobody else removes it."""
 
@@ -103,7 +106,7 @@ def _serve(connection: socket.socket, desk: Desk, settings: WorkerSettings) -> N
     with Capture(settings.capture, desk.capture_ends) as capture:
         with reported(wire, record) as items:
             default = settings.defaults.of(connection.getsockname()[1])
-            _reconstruct(wire, items, desk, record, capture, default)
+            _reconstruct(wire, items, desk, record, capture, default, settings.most)
         try:
             wire.send_close()
         except StreamError as error:
@@ -118,6 +121,7 @@ def _reconstruct(
     record: ScanRecord,
     capture: Capture,
     default: Mapping[str, Any],
+    most: Mapping[str, float],
 ) -> None:
     try:
         session = wire.receive_session()
@@ -128,7 +132,7 @@ def _reconstruct(
     logs.name_scan(record.measurement_id)
     if capture.attach(items, session.header):
         desk.capture_begins()
-    config = config_of(session, default)
+    config = limited(config_of(session, default), most)
     validate(config)
     logs.name_scan(record.measurement_id, config.method)
     capture.keep_config(config)

@@ -7,7 +7,8 @@ from ismrmrd.hdf5 import waveform_dtype
 
 from gadgets.files.headers import FIRST_TICK
 from gadgets.simulation.protocol import SimulateOptions
-from gadgets.translate.waveforms import KINDS, TICK_S
+from gadgets.translate.clock import TICK_S
+from gadgets.translate.waveforms import KINDS
 from python_recon.phantom import HeartPhantom
 from python_recon.physiology import Kind
 

@@ -12,8 +12,8 @@ from ismrmrd.hdf5 import acquisition_header_dtype
 from pydantic import Field
 
 from gadgets.files.headers import FIRST_TICK, angle_description, channel_mask, limit
+from gadgets.translate.clock import TICK_S
 from gadgets.translate.flags import NOISE, mask
-from gadgets.translate.waveforms import TICK_S
 from gadgets.wire.header import header_text
 from python_recon.acquisition.radial.angles import GOLDEN_ANGLE_DEG
 from python_recon.config import Section
@@ -43,10 +43,11 @@ class SimulateOptions(Section):
     angle_increment: float = Field(
         GOLDEN_ANGLE_DEG, gt=0, lt=360, description="Angle between successive spokes of a slice, degrees."
     )
-    repetition_time: float = Field(3.0, gt=0, description="Time between readouts, ms.")
+    repetition_time: float = Field(3.0, gt=0, le=10_000, description="Time between readouts, ms.")
     noise: float = Field(
         0.03,
         ge=0,
+        le=1000,
         description="Noise of a k-space sample (standard deviation of real and of imaginary part, mean coil) "
         "relative to blood: its inverse is the SNR of blood in a fully sampled Cartesian image.",
     )
@@ -60,7 +61,7 @@ class SimulateOptions(Section):
         0.3, ge=0, le=0.4, description="Shortening of the left ventricle's inner radius; 0: no beat."
     )
     breathing: float = Field(6.0, ge=0, le=12, description="Excursion of the diaphragm, mm; 0: breath-hold.")
-    contrast: float = Field(0.3, ge=0, description="Peak enhancement of blood by a bolus; 0: none.")
+    contrast: float = Field(0.3, ge=0, le=1000, description="Peak enhancement of blood by a bolus; 0: none.")
     arrhythmia: float = Field(
         0.0, ge=0, le=0.5, description="Share of the beats that come early, each followed by a late one."
     )
@@ -72,7 +73,7 @@ class SimulateOptions(Section):
     embed_trajectory: bool = Field(
         True, description="Store k with each readout (-0.5..0.5); else it follows from header and counters."
     )
-    seed: int = Field(0, ge=0, description="Seed of coils, phases and noise.")
+    seed: int = Field(0, ge=0, le=2**32 - 1, description="Seed of coils, phases and noise.")
 
     @property
     def n_noise_readouts(self) -> int:

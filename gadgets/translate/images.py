@@ -11,9 +11,9 @@ import ismrmrd
 import numpy as np
 from ismrmrd import constants
 
+from gadgets.translate.clock import stamp_of
 from gadgets.translate.image_numbers import ImageNumbers
 from gadgets.translate.series import DETAIL_PREFIX
-from gadgets.translate.waveforms import TICK_S
 from gadgets.version import plugin_version
 from python_recon.config import OutputConfig
 from python_recon.data import COIL_MAP_SERIES, SERIES_OF_A_RUN, ImageSeries, Scan
@@ -24,7 +24,7 @@ COIL_MAP_ROLE = "CoilMaps"
 HEADROOM = 2.0
 """How far above the peak of the first frames later ones may rise before they are clipped."""
 
-_MAX_UINT16, _MAX_UINT32 = (1 << 16) - 1, (1 << 32) - 1
+_MAX_UINT16 = (1 << 16) - 1
 _LONGEST_LIST = 256
 """Values of a detail that still travels with every image, such as a curve of the fit."""
 _log = logging.getLogger(__name__)
@@ -151,13 +151,9 @@ def _set_identity(image: ismrmrd.Image, series: ImageSeries, frame: int, uid: in
     image.phase, image.set = counters.phase, counters.set
     image.repetition = min(number, _MAX_UINT16)
     if series.times_s is not None:
-        image.acquisition_time_stamp = _ticks(series.times_s[frame])
+        image.acquisition_time_stamp = stamp_of(series.times_s[frame])
     if series.physiology_s is not None:
-        image.physiology_time_stamp = tuple(_ticks(time) for time in series.physiology_s[frame])
-
-
-def _ticks(time_s: float) -> int:
-    return min(max(round(float(time_s) / TICK_S), 0), _MAX_UINT32)
+        image.physiology_time_stamp = tuple(stamp_of(time) for time in series.physiology_s[frame])
 
 
 def _meta(series: ImageSeries, output: OutputConfig, state: SeriesState) -> ismrmrd.Meta:

@@ -13,8 +13,9 @@ import ismrmrd
 import numpy as np
 from ismrmrd import constants
 
+from gadgets.translate.clock import TICK_S, DayClock
 from gadgets.translate.flags import NOISE, NOT_IMAGING, mask
-from gadgets.translate.waveforms import TICK_S, waveform_from
+from gadgets.translate.waveforms import waveform_from
 from gadgets.wire.backlog import Backlog, bytes_of
 from gadgets.wire.buffers import unpacked
 from python_recon.acquisition.gating.physiology_record import PhysiologyRecord
@@ -118,6 +119,7 @@ class ReadoutStream:
         self.waveforms: deque[ismrmrd.Waveform] = deque()
         self._n_noise = self._n_waveforms = 0
         self._are_handed_on = True
+        self._clock = DayClock()
         self._acquisitions = self._without_waveforms(unpacked(items, self.skipped))
         self._encoding_space, waiting = self._find_encoding_space(header)
         self._acquisitions = itertools.chain(waiting, self._acquisitions)
@@ -133,7 +135,8 @@ class ReadoutStream:
             self.n_readouts += 1
             self._n_noise += bool(acquisition.flags & NOISE)
             readout = readout_from(acquisition, self.scan)
-            yield replace(readout, arrived_s=self._backlog.taken_arrived_s)
+            time_s = self._clock.seconds(acquisition.acquisition_time_stamp)
+            yield replace(readout, time_s=time_s, arrived_s=self._backlog.taken_arrived_s)
         self._conclude()
 
     def _without_waveforms(
@@ -145,7 +148,7 @@ class ReadoutStream:
                 continue
             if self._are_handed_on:
                 self.waveforms.append(item)
-            waveform = waveform_from(item)
+            waveform = waveform_from(item, self._clock)
             if waveform is None:
                 self.skipped[f"waveform of unknown id {item.waveform_id} or without samples"] += 1
                 continue

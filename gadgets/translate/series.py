@@ -10,7 +10,7 @@ from typing import Any
 import ismrmrd
 import numpy as np
 
-from gadgets.translate.waveforms import TICK_S
+from gadgets.translate.clock import TICK_S, DayClock
 from python_recon.data import Counters, Geometry, ImageSeries
 
 DETAIL_PREFIX = "recon_"
@@ -22,12 +22,13 @@ def read_series(path: Path, group: str = "dataset") -> Iterator[ImageSeries]:
 
     Images of several channels, such as coil maps, are passed by.
     """
+    clock = DayClock()
     with closing(ismrmrd.Dataset(str(path), group, create_if_needed=False)) as dataset:
         for name in sorted(name for name in dataset.list() if name.startswith("image_")):
             for number in range(dataset.number_of_images(name)):
                 image = dataset.read_image(name, number)
                 if len(image.data) == 1:
-                    yield from _series(image)
+                    yield from _series(image, clock)
 
 
 def series_of_channels(image: ismrmrd.Image) -> ImageSeries:
@@ -42,9 +43,9 @@ def series_of_channels(image: ismrmrd.Image) -> ImageSeries:
     )
 
 
-def _series(image: ismrmrd.Image) -> Iterator[ImageSeries]:
+def _series(image: ismrmrd.Image, clock: DayClock) -> Iterator[ImageSeries]:
     head, volume = image.getHead(), image.data[0]
-    times_s = np.array([head.acquisition_time_stamp * TICK_S])
+    times_s = np.array([clock.seconds(head.acquisition_time_stamp)])
     physiology_s = np.array([list(head.physiology_time_stamp)], float) * TICK_S
     for partition, pixels in enumerate(volume):
         yield ImageSeries(

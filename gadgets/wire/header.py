@@ -9,6 +9,8 @@ from __future__ import annotations
 import copy
 import dataclasses
 import logging
+import re
+import sys
 import typing
 import warnings
 from collections.abc import Iterator
@@ -24,6 +26,10 @@ from xsdata.formats.dataclass.serializers.config import SerializerConfig
 from python_recon.errors import ProtocolError
 
 NAMESPACE = "http://www.ismrm.org/ISMRMRD"
+
+_DECLARATION = re.compile(r"^\s*<\?xml[^>]{0,200}\?>")
+_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_REFERENCE = re.compile(r"&#(?:x([0-9a-fA-F]{1,8})|([0-9]{1,8}));")
 
 _log = logging.getLogger(__name__)
 
@@ -57,18 +63,47 @@ def header_text(header: ismrmrdHeader) -> str:
 
 
 def _parse(xml: bytes) -> Element:
-    from defusedxml import DefusedXmlException
-    from defusedxml.ElementTree import fromstring
-
     try:
-        root = fromstring(xml)
-    except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
-        raise ProtocolError(f"the header is not valid XML: {error!r}; it starts with {xml[:60]!r}") from error
+        root = _root(xml)
+    except (ParseError, ValueError, LookupError) as error:
+        try:
+            root = _root(_mended(xml))
+        except (ParseError, ValueError, LookupError):
+            raise ProtocolError(
+                f"the header is not valid XML: {error!r}; it starts with {xml[:60]!r}"
+            ) from error
+        _log.warning("header: it is not valid XML (%s); its text is mended as far as that goes", error)
     for element in root.iter():
         element.tag = f"{{{NAMESPACE}}}{_name(element)}"
     if _name(root) != "ismrmrdHeader":
         raise ProtocolError(f"the header is a <{_name(root)}>, expected an <ismrmrdHeader>")
     return root
+
+
+def _root(xml: bytes) -> Element:
+    from defusedxml.ElementTree import fromstring
+
+    root: Element = fromstring(xml)
+    return root
+
+
+def _mended(xml: bytes) -> bytes:
+    """The text in UTF-8, without what XML forbids and without what follows the root."""
+    try:
+        text = xml.decode("utf-8")
+    except UnicodeDecodeError:
+        text = xml.decode("latin-1")
+    text = _REFERENCE.sub(_allowed, _FORBIDDEN.sub("", _DECLARATION.sub("", text)))
+    end = text.rfind("ismrmrdHeader>")
+    return text[: end + len("ismrmrdHeader>")].encode() if end > 0 else text.encode()
+
+
+def _allowed(reference: re.Match[str]) -> str:
+    """A reference to a character, where XML knows the character."""
+    hexadecimal, decimal = reference.groups()
+    number = int(hexadecimal, 16) if hexadecimal else int(decimal)
+    is_known = number <= sys.maxunicode and not _FORBIDDEN.match(chr(number))
+    return reference.group() if is_known else ""
 
 
 def _supply_required(root: Element) -> None:

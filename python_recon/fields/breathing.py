@@ -35,9 +35,9 @@ class BreathingBasis(nn.Module):
 
     def __init__(self, basis: np.ndarray, times: np.ndarray, positions: np.ndarray) -> None:
         super().__init__()
-        followed = _powers(torch.as_tensor(positions, dtype=torch.float64))
-        loadings = np.linalg.lstsq(followed.numpy(), basis.astype(np.float64), rcond=1e-6)[0]
-        self.of_time = SplineBasis(basis - followed.numpy() @ loadings, times)
+        followed = (2 * positions[:, None].astype(np.float64) - 1) ** np.arange(ORDER + 1)
+        loadings = np.linalg.lstsq(followed, basis.astype(np.float64), rcond=1e-6)[0]
+        self.of_time = SplineBasis(basis - followed @ loadings, times)
         self.breath = SplineBasis(positions[:, None], times)
         self.n_functions = basis.shape[1]
         self.held: float | None = None

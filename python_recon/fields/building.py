@@ -29,22 +29,22 @@ class FieldOptions(Section):
     encoding: Literal["fourier", "hash"] = "fourier"
     """fourier: Fourier features and sine layers; hash: a hash grid of k-space and ReLU layers (separable
     only)."""
-    n_features: int = Field(512, ge=4)
+    n_features: int = Field(512, ge=4, le=16384)
     """Number of Fourier features."""
-    sigma: float = Field(5.0, gt=0)
+    sigma: float = Field(5.0, gt=0, le=1000)
     """Standard deviation of the frequencies of the features."""
-    width: int = Field(256, ge=1)
+    width: int = Field(256, ge=1, le=4096)
     """Width of the layers."""
-    layers: int = Field(3, ge=1)
+    layers: int = Field(3, ge=1, le=64)
     """Number of sine or ReLU layers, without the linear output layer."""
-    omega: float = Field(20.0, gt=0)
+    omega: float = Field(20.0, gt=0, le=1000)
     """Frequency factor of the sine layers."""
-    harmonics: int = Field(0, ge=0)
+    harmonics: int = Field(0, ge=0, le=1024)
     """Harmonics of time that the features or the components have; 0: those of a temporal basis learned from
     the scan (separable only)."""
     wraps: bool = False
     """Whether harmonics of scan time wrap, as published: the first and the last moment are forced equal."""
-    output_std: float | None = Field(0.01, gt=0)
+    output_std: float | None = Field(0.01, gt=0, le=1000)
     """Standard deviation of the untrained output, in units of the largest sample; None: as published."""
 
 

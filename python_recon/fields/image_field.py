@@ -28,38 +28,38 @@ _POINTS = 1 << 18
 class ImageFieldOptions(Section):
     """Size of a field of component images."""
 
-    levels: int = Field(6, ge=2)
+    levels: int = Field(6, ge=2, le=32)
     """Levels of the hash grid."""
-    features: int = Field(4, ge=1)
+    features: int = Field(4, ge=1, le=32)
     """Features of a level."""
-    coarsest_cells: int = Field(8, ge=1)
+    coarsest_cells: int = Field(8, ge=1, le=1024)
     """Cells of the coarsest level along an axis."""
-    cells_per_pixel: float = Field(1.0, gt=0)
+    cells_per_pixel: float = Field(1.0, gt=0, le=16)
     """Of the finest level, along an axis."""
     log2_table_size: int = Field(18, ge=4, le=24)
     """Most entries of a level, as a power of two."""
-    width: int = Field(64, ge=1)
+    width: int = Field(64, ge=1, le=4096)
     """Of the ReLU layers."""
-    layers: int = Field(2, ge=1)
+    layers: int = Field(2, ge=1, le=64)
     """ReLU layers, the linear output not counted."""
 
 
 class SpaceTimeOptions(Section):
     """Size of a field of (x, y, t)."""
 
-    levels: int = Field(16, ge=1)
+    levels: int = Field(16, ge=1, le=32)
     """Levels of the hash grid."""
-    features: int = Field(2, ge=1)
+    features: int = Field(2, ge=1, le=32)
     """Features of a level."""
     log2_table_size: int = Field(19, ge=4, le=24)
     """Most entries of a level, as a power of two; 24 was published and takes some 10 GB."""
-    base_resolution: int = Field(16, ge=1)
+    base_resolution: int = Field(16, ge=1, le=1024)
     """Cells of the coarsest level along an axis."""
-    scale: float = Field(2.0, ge=1)
+    scale: float = Field(2.0, ge=1, le=4)
     """Ratio of the resolutions of successive levels."""
-    width: int = Field(128, ge=1)
+    width: int = Field(128, ge=1, le=4096)
     """Of the ReLU layers."""
-    layers: int = Field(5, ge=1)
+    layers: int = Field(5, ge=1, le=64)
     """ReLU layers, the linear output not counted."""
 
 

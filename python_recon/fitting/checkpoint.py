@@ -8,12 +8,14 @@ scan (see :mod:`~python_recon.fitting.rebuilding`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
@@ -27,7 +29,7 @@ from python_recon.fields.fitted import FittedField
 from python_recon.fields.time_axis import TimeAxis
 from python_recon.fitting.rebuilding import Blueprint, Kind, kind_of
 from python_recon.judging.shares import Shares
-from python_recon.resources.new_files import part_path
+from python_recon.resources.new_files import new_file
 
 FORMAT = "gadgetron-pisco field"
 FORMAT_VERSION = 3
@@ -141,14 +143,11 @@ def save(fitted: FittedField, path: Path, method: str, options: Section, origin:
         "format_version": str(FORMAT_VERSION),
         "configuration": _CONFIGURATION.dump_json(configuration).decode(),
     }
-    part = part_path(path)
     try:
-        save_file(_tensors(fitted), part, metadata)
-        part.replace(path)
+        with new_file(path) as part:
+            save_file(_tensors(fitted), part, metadata)
     except (OSError, SafetensorError) as error:
         raise ConfigError(f"the checkpoint {path} cannot be written: {error}") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def load(path: Path, device: str | torch.device = "cpu") -> Checkpoint:
@@ -168,13 +167,17 @@ def load(path: Path, device: str | torch.device = "cpu") -> Checkpoint:
         return tensors[name]
 
     maps = find("maps")
+    _check(configuration, maps, tensors, path)
     blueprint = Blueprint(
         configuration.kind, configuration.options, maps, configuration.axis.kind, find, tensors.__contains__
     )
     try:
+        _compare(blueprint.shapes(), "net.", tensors, path)  # before any memory is taken for them
         net = blueprint.net()
     except ValidationError as error:
         raise DataError(f"the options in {path} are damaged: {error.errors()[0]['msg']}") from error
+    except (RuntimeError, ValueError, LookupError) as error:
+        raise DataError(f"{path} is damaged: its tensors are of no field ({error})") from error
     has_start = any(name.startswith("start.") for name in tensors)
     start = blueprint.low_rank("start.") if has_start else None
     for module, prefix in ((net, "net."), (start, "start.")):
@@ -229,15 +232,43 @@ def _configuration(metadata: Mapping[str, str], path: Path) -> _Configuration:
         raise DataError(f"the configuration in {path} is damaged: {place} {first['msg']}") from error
 
 
+def _check(
+    configuration: _Configuration, maps: torch.Tensor, tensors: Mapping[str, torch.Tensor], path: Path
+) -> None:
+    """Raise DataError where the numbers of a file are none that a fit leaves."""
+    faults, images = [], configuration.origin.image_matrix
+    if not 0 < configuration.scale < math.inf:
+        faults.append(f"its scale is {configuration.scale}, expected a positive number")
+    if maps.ndim != 3 or not maps.is_complex() or not maps.numel():
+        faults.append(f"its coil maps have the shape {tuple(maps.shape)}, expected (coil, y, x) complex")
+    elif not all(0 < own <= held for own, held in zip(images, maps.shape[-2:], strict=True)):
+        faults.append(f"its images are {images}, its coil maps {tuple(maps.shape)}")
+    if not configuration.shares or not all(0 <= share <= 1 for share in configuration.shares):
+        faults.append(f"its shares are {configuration.shares}, expected 0 to 1")
+    if not np.isfinite(configuration.origin.frame_times).all():
+        faults.append("the times of its frames are not finite")
+    faults += [f"{name} holds NaN or Inf" for name, held in tensors.items() if not torch.isfinite(held).all()]
+    if faults:
+        raise DataError(f"{path} is damaged: {'; '.join(faults[:3])}; save it again")
+
+
 def _fill(module: torch.nn.Module, prefix: str, tensors: Mapping[str, torch.Tensor], path: Path) -> None:
     """The stored tensors into a module; raises DataError where they are not those that it has."""
-    own = {f"{prefix}{name}": tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    own = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    _compare(own, prefix, tensors, path)
+    module.load_state_dict({name: tensors[f"{prefix}{name}"] for name in own})
+
+
+def _compare(
+    shapes: Mapping[str, tuple[int, ...]], prefix: str, tensors: Mapping[str, torch.Tensor], path: Path
+) -> None:
+    """Raise DataError where the stored tensors of a module have not the shapes that it has."""
+    own = {f"{prefix}{name}": shape for name, shape in shapes.items()}
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items() if name.startswith(prefix)}
     if own != found:
         differing = sorted(name for name in {*own, *found} if own.get(name) != found.get(name))
         told = ", ".join(f"{name} is {found.get(name)}, expected {own.get(name)}" for name in differing[:3])
         raise DataError(f"{path} is incomplete or damaged ({len(differing)} tensors): {told}; save it again")
-    module.load_state_dict({name.removeprefix(prefix): tensors[name] for name in own})
 
 
 def _package_version() -> str:

@@ -13,7 +13,7 @@ from python_recon.fields.field import KSpaceField
 from python_recon.fitting.descent import FitReport
 from python_recon.judging.judge import Judge
 
-PiscoWeight = Annotated[float, Field(ge=0)] | Literal["held_out"]
+PiscoWeight = Annotated[float, Field(ge=0, le=1e6)] | Literal["held_out"]
 
 _UNJUDGED = 0.3
 """Where no spokes can be held out."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from python_recon.config import Section
 from python_recon.errors import ConfigError
@@ -56,6 +57,22 @@ def kind_of(net: nn.Module | None) -> Kind:
     return kind
 
 
+class _NothingHeld(TorchFunctionMode):
+    """What is asked for on the CPU goes to the meta device, which knows shapes only."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., object],
+        types: Sequence[type],
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
+        kwargs = kwargs or {}
+        if kwargs.get("device") == torch.device("cpu"):
+            kwargs = {**kwargs, "device": torch.device("meta")}
+        return func(*args, **kwargs)
+
+
 @dataclass(frozen=True)
 class Blueprint:
     """What a network is rebuilt from."""
@@ -70,6 +87,12 @@ class Blueprint:
     """The stored tensor of a name."""
     has: Callable[[str], bool]
     """Whether a tensor of a name is stored."""
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of what the network holds, told without the memory that it would take."""
+        with torch.device("meta"), _NothingHeld():
+            net = self.net()
+        return {} if net is None else {name: tuple(held.shape) for name, held in net.state_dict().items()}
 
     def net(self) -> KSpaceField | ImageField | None:
         """The network, on the CPU, its parameters still to be filled."""
@@ -94,7 +117,7 @@ class Blueprint:
         net = build_field(
             self._own(FieldOptions),
             len(self.maps),
-            torch.device("cpu"),
+            torch.empty(0).device,  # that of the block around
             self.axis_kind,
             (lambda: self._temporal(prefix)) if self._has_temporal(prefix) else None,
             seed=0,

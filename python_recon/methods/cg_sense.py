@@ -21,9 +21,9 @@ from python_recon.solvers.cg import conjugate_gradient
 class CgSenseOptions(Section):
     """Options of ``cg_sense``."""
 
-    iterations: int = Field(10, ge=1)
+    iterations: int = Field(10, ge=1, le=100_000)
     """Conjugate-gradient iterations."""
-    regularisation: float = Field(0.05, ge=0)
+    regularisation: float = Field(0.05, ge=0, le=1e6)
     """Weight of |x|^2; the normal operator has eigenvalues of up to about 1."""
 
 

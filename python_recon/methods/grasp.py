@@ -24,9 +24,9 @@ from python_recon.solvers.fista import accelerated_proximal_gradient
 class GraspOptions(Section):
     """Options of ``grasp``."""
 
-    iterations: int = Field(12, ge=1)
+    iterations: int = Field(12, ge=1, le=100_000)
     """Gradient steps."""
-    regularisation: float = Field(4.0, ge=0)
+    regularisation: float = Field(4.0, ge=0, le=1e6)
     """lambda in units of the noise of the data term's gradient."""
     is_periodic: bool = False
     """Whether the last frame is followed by the first; where the heart makes the frames, it always is."""

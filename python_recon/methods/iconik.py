@@ -42,19 +42,19 @@ class IconikOptions(FitOptions):
     """Options of ``iconik`` and its published form."""
 
     implementation: ClassVar[str] = "iconik"
-    neighbourhoods: int = Field(256, ge=1)
+    neighbourhoods: int = Field(256, ge=1, le=1_000_000)
     """Samples, with their neighbourhoods, to a step of calibration and refinement."""
-    neighbour_step: float = Field(1.0, gt=0)
+    neighbour_step: float = Field(1.0, gt=0, le=100)
     """Distance of neighbours, in steps of the Cartesian grid."""
     calibration_share: float = Field(0.4, gt=0, le=1)
     """Share of the samples, the innermost, that the convolutions are calibrated on."""
-    calibration_steps: int = Field(200, ge=1)
+    calibration_steps: int = Field(200, ge=1, le=1_000_000)
     """Most steps of the calibration."""
-    calibration_rate: float = Field(1e-2, gt=0)
+    calibration_rate: float = Field(1e-2, gt=0, le=10)
     """Learning rate of the calibration."""
-    refinement_steps: int = Field(100, ge=1)
+    refinement_steps: int = Field(100, ge=1, le=1_000_000)
     """Most steps of the refinement."""
-    refinement_rate: float = Field(1e-5, gt=0)
+    refinement_rate: float = Field(1e-5, gt=0, le=10)
     """Learning rate of the refinement."""
 
 

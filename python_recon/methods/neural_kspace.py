@@ -58,21 +58,21 @@ class FitOptions(FieldOptions, KeepingOptions):
     """The field's time: of the scan; between R waves (periodic); or the position of the breath (of its
     waveform, or self-gated). Where R waves or breath cannot be told it is that of the scan; where frames are
     phases of the beat, that of the beat."""
-    steps: int = Field(600, ge=1)
+    steps: int = Field(600, ge=1, le=1_000_000)
     """Largest number of steps of the optimiser."""
-    batch: int = Field(2048, ge=1)
+    batch: int = Field(2048, ge=1, le=10_000_000)
     """Samples, of all coils, to a step."""
-    learning_rate: float = Field(3e-4, gt=0)
+    learning_rate: float = Field(3e-4, gt=0, le=10)
     """Learning rate of Adam."""
     anneals: bool = True
     """Whether the learning rate falls to zero, along a cosine, by the last step or the deadline."""
-    epsilon: float = Field(1e-2, gt=0)
+    epsilon: float = Field(1e-2, gt=0, le=1000)
     """epsilon of the HDR loss, relative to the largest sample."""
-    outer_weight: float = Field(0.0, ge=0)
+    outer_weight: float = Field(0.0, ge=0, le=1e6)
     """Weight of the part of the HDR loss that damps the outer k-space (f in the paper)."""
     held_out_share: float = Field(0.05, ge=0, le=0.5)
     """Share of the spokes that are held out to judge the fit by; 0: none, all steps are run."""
-    seed: int = 0
+    seed: int = Field(0, ge=0, le=2**32 - 1)
     """Seed of all random numbers."""
 
     def smaller(self) -> Self | None:
@@ -93,7 +93,7 @@ class NeuralKSpaceOptions(FitOptions):
     """What is compared: targets with their own kernel or with all, or the kernels."""
     pisco_form: Literal["tiles", "published"] = "tiles"
     """tiles: tiles of the grid, added to the data term; published: scattered targets, in separate steps."""
-    pisco_sets: int = Field(6, ge=1)
+    pisco_sets: int = Field(6, ge=1, le=10_000)
     """Sets of k-space to a step."""
     pisco_from: float = Field(0.2, ge=0, lt=1)
     """Share of the steps, at the beginning, that are made without PISCO."""

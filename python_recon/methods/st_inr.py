@@ -62,13 +62,13 @@ class StInrOptions(SubspaceInrOptions):
 
     implementation: ClassVar[str] = "st_inr"
 
-    distillation_steps: int = Field(150, ge=1)
+    distillation_steps: int = Field(150, ge=1, le=1_000_000)
     """Steps in which the field learns the images of the subspace reconstruction."""
-    steps: int = Field(160, ge=1)
+    steps: int = Field(160, ge=1, le=1_000_000)
     """Most steps in which it is fitted to the spokes."""
-    spatial_regularisation: float = Field(0.25, ge=0)
+    spatial_regularisation: float = Field(0.25, ge=0, le=1e6)
     """mu of the field, unless held-out spokes choose a quarter or four times of it; 0: none."""
-    learning_rate: float = Field(3e-3, gt=0)
+    learning_rate: float = Field(3e-3, gt=0, le=10)
     """Of Adam in those steps, at first; it falls to zero along a cosine."""
 
 

@@ -48,24 +48,24 @@ class StInrPaperOptions(SpaceTimeOptions, KeepingOptions):
 
     implementation: ClassVar[str] = "st_inr_paper"
 
-    steps: int = Field(1600, ge=1)
+    steps: int = Field(1600, ge=1, le=1_000_000)
     """Full-batch steps."""
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(1e-3, gt=0, le=10)
     """Of Adam; halved at half of the steps."""
-    weight_decay: float = Field(1e-6, ge=0)
+    weight_decay: float = Field(1e-6, ge=0, le=1e6)
     """Of the network, not of the grid."""
-    temporal_variation: float = Field(0.02, ge=0)
+    temporal_variation: float = Field(0.02, ge=0, le=1e6)
     """lambda_T."""
-    nuclear_norm: float = Field(2e-4, ge=0)
+    nuclear_norm: float = Field(2e-4, ge=0, le=1e6)
     """lambda_R."""
-    epsilon: float = Field(1e-4, gt=0)
+    epsilon: float = Field(1e-4, gt=0, le=1000)
     """eps, in squares of the unit."""
     unlocking: float = Field(0.5, ge=0, le=1)
     """Share of the steps in which the levels of the grid are unlocked, from the coarsest on."""
-    batch: int = Field(1 << 21, ge=1)
+    batch: int = Field(1 << 21, ge=1, le=10_000_000)
     """Points whose graph is in memory at a time on a GPU, some 10 kB each, fewer where it holds less; the
     steps do not depend on it. A CPU takes some ten thousand."""
-    seed: int = 0
+    seed: int = Field(0, ge=0, le=2**32 - 1)
     """Of the first values."""
 
     def smaller(self) -> Self | None:

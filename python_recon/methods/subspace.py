@@ -38,18 +38,18 @@ _MOST_STEPS = 16
 class SubspaceOptions(Section):
     """Options of ``subspace``."""
 
-    components: int = Field(8, ge=1)
+    components: int = Field(8, ge=1, le=256)
     """Dimension of the temporal subspace."""
-    iterations: int | None = Field(None, ge=1)
+    iterations: int | None = Field(None, ge=1, le=100_000)
     """Gradient steps; None: as many as the undersampling of a frame asks for, 16 at most."""
-    regularisation: float = Field(1.5, ge=0)
+    regularisation: float = Field(1.5, ge=0, le=1e6)
     """lambda in units of the noise of the data term's gradient."""
-    spatial_regularisation: float = Field(0.5, ge=0)
+    spatial_regularisation: float = Field(0.5, ge=0, le=1e6)
     """mu in the same units, for as many spokes in the whole scan as Nyquist demands; it rises as they get
     fewer."""
-    training_matrix: int = Field(40, ge=16)
+    training_matrix: int = Field(40, ge=16, le=1024)
     """Matrix of the low-resolution series that gives the basis."""
-    training_iterations: int = Field(16, ge=1)
+    training_iterations: int = Field(16, ge=1, le=1000)
     """Gradient steps of that series."""
 
 

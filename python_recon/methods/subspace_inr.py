@@ -65,15 +65,15 @@ class SubspaceInrOptions(ImageFieldOptions, KeepingOptions):
 
     implementation: ClassVar[str] = "subspace_inr"
 
-    steps: int = Field(400, ge=1)
+    steps: int = Field(400, ge=1, le=1_000_000)
     """Largest number of steps of the optimiser."""
-    learning_rate: float = Field(1e-2, gt=0)
+    learning_rate: float = Field(1e-2, gt=0, le=10)
     """Of Adam, at first; it falls to zero along a cosine by the last step or the deadline."""
-    spatial_regularisation: float = Field(0.25, ge=0)
+    spatial_regularisation: float = Field(0.25, ge=0, le=1e6)
     """mu, in the unit of that of ``subspace``."""
     held_out_share: float = Field(0.05, ge=0, le=0.5)
     """Share of the spokes that are held out to judge the fit by; 0: none, all steps are run."""
-    seed: int = 0
+    seed: int = Field(0, ge=0, le=2**32 - 1)
     """Of the first weights."""
 
     def smaller(self) -> Self | None:

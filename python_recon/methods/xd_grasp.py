@@ -40,15 +40,15 @@ _UNEVENNESS = 2
 class XdGraspOptions(Section):
     """Options of ``xd_grasp``."""
 
-    iterations: int = Field(12, ge=1)
+    iterations: int = Field(12, ge=1, le=100_000)
     """Gradient steps."""
-    regularisation: float = Field(4.0, ge=0)
+    regularisation: float = Field(4.0, ge=0, le=1e6)
     """lambda_c in units of the noise of the data term's gradient."""
-    respiratory_regularisation: float = Field(2.0, ge=0)
+    respiratory_regularisation: float = Field(2.0, ge=0, le=1e6)
     """lambda_r in the same units."""
-    cardiac_phases: int = Field(25, ge=2)
+    cardiac_phases: int = Field(25, ge=2, le=1000)
     """Bins of the cardiac cycle."""
-    respiratory_states: int = Field(4, ge=1)
+    respiratory_states: int = Field(4, ge=1, le=64)
     """Bins of the respiratory position, with the same number of spokes each."""
 
 

@@ -19,6 +19,7 @@ from python_recon.outputs.pixels import Coding, finite_magnitude
 from python_recon.outputs.placement import Placement
 from python_recon.outputs.series import by_kind, frame_interval_s, join_series
 from python_recon.outputs.study import Study
+from python_recon.resources.new_files import new_file
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -64,7 +65,8 @@ def write_dicom(series: Sequence[ImageSeries], study: Study, directory: Path) ->
         (directory / folder).mkdir(parents=True, exist_ok=True)
         for image in _images(slices, header, study):
             paths.append(directory / folder / f"image_{image.InstanceNumber:05}.dcm")
-            image.save_as(paths[-1], enforce_file_format=True)
+            with new_file(paths[-1]) as part:
+                image.save_as(part, enforce_file_format=True)
     return paths
 
 

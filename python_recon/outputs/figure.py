@@ -12,6 +12,7 @@ import numpy as np
 
 from python_recon.evaluation.metrics import time_profiles
 from python_recon.outputs.grey import window_of
+from python_recon.resources.new_files import new_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -77,7 +78,8 @@ def write_figure(blocks: Sequence[Comparison], path: Path, notes: Sequence[str] 
             _mark(panels[0][0], view)
     figure.text(_LEFT / page.width, _LINE / 2 / height, "\n".join(text), fontsize=6.5, va="bottom")
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    with new_file(path) as part:
+        figure.savefig(part, format=path.suffix.removeprefix(".") or "png")
     return path
 
 

@@ -17,6 +17,7 @@ from python_recon.errors import BackendError
 from python_recon.outputs.grey import display_size, to_grey, window_of
 from python_recon.outputs.orientation import as_on_screen
 from python_recon.outputs.series import file_stems, frame_interval_s, join_series
+from python_recon.resources.new_files import new_file
 
 SHORT_SIDE_PX = 512
 LEAST_SECONDS = 4
@@ -63,7 +64,7 @@ def _write(series: ImageSeries, path: Path, encoder: ModuleType) -> None:
     per_second = float(np.clip(1 / (frame_interval_s(series) or 0.1), _LEAST_FPS, _MOST_FPS))
     rate = Fraction(per_second).limit_denominator(1000)
     repeats = math.ceil(LEAST_SECONDS * rate / len(frames))
-    with encoder.open(str(path), "w") as film:
+    with new_file(path) as part, encoder.open(str(part), "w", format="mp4") as film:
         stream = film.add_stream("libx264", rate=rate)
         stream.height, stream.width = frames.shape[1:]
         stream.pix_fmt, stream.options = "yuv420p", {"crf": "18"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from python_recon.errors import ConfigError
 from python_recon.outputs.pixels import Coding, finite_magnitude
 from python_recon.outputs.placement import Placement
 from python_recon.outputs.series import by_kind, file_stems, frame_interval_s, join_series
-from python_recon.resources.new_files import require_free
+from python_recon.resources.new_files import new_file, require_free
 
 _ENDINGS = (".nii.gz", ".nii")
 _TOLERANCE = 1e-4
@@ -62,7 +63,9 @@ def write_nifti(series: Sequence[ImageSeries], path: Path) -> list[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     paths = [path, *_beside(path, stacks[1:])]
     for image, place in zip(images, paths, strict=True):
-        image.to_filename(place)
+        content = image.to_bytes()
+        with new_file(place) as part:
+            part.write_bytes(gzip.compress(content, mtime=0) if place.suffix == ".gz" else content)
     return paths
 
 

@@ -13,6 +13,7 @@ from python_recon.evaluation.liveliest import liveliest_point
 from python_recon.outputs.grey import display_size, to_grey, window_of
 from python_recon.outputs.orientation import as_on_screen
 from python_recon.outputs.series import evenly_taken, file_stems, frame_interval_s, join_series
+from python_recon.resources.new_files import new_file
 
 MOSAIC_FRAMES = 24
 SHORT_SIDE_PX = 256
@@ -51,14 +52,20 @@ def _write_series(series: ImageSeries, stem: Path) -> list[Path]:
     frames = to_grey(series.images, window_of(series.images))
     size = display_size(series, SHORT_SIDE_PX)
     mosaic = stem.with_name(f"{stem.name}_mosaic.png")
-    _mosaic(frames[evenly_taken(series.n_frames, MOSAIC_FRAMES)], size).save(mosaic)
+    _save(_mosaic(frames[evenly_taken(series.n_frames, MOSAIC_FRAMES)], size), mosaic)
     if series.n_frames == 1:
         return [mosaic]
     animation, profiles = stem.with_name(f"{stem.name}.gif"), stem.with_name(f"{stem.name}_profiles.png")
     first, *others = [_enlarge(frame, size) for frame in frames]
-    first.save(animation, save_all=True, append_images=others, duration=_duration_ms(series), loop=0)
-    _profiles(frames, liveliest_point(series.images), size).save(profiles)
+    with new_file(animation) as part:
+        first.save(part, "GIF", save_all=True, append_images=others, duration=_duration_ms(series), loop=0)
+    _save(_profiles(frames, liveliest_point(series.images), size), profiles)
     return [mosaic, animation, profiles]
+
+
+def _save(picture: Image.Image, path: Path) -> None:
+    with new_file(path) as part:
+        picture.save(part, "PNG")
 
 
 def _duration_ms(series: ImageSeries) -> int:

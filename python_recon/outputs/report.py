@@ -24,6 +24,7 @@ from python_recon.outputs.grey import display_size, window_of
 from python_recon.outputs.orientation import as_on_screen
 from python_recon.outputs.pixels import FULL_SCALE, finite_magnitude
 from python_recon.outputs.series import evenly_taken, frame_interval_s, join_series, title
+from python_recon.resources.new_files import new_file
 
 PIXEL_BUDGET_BYTES = 32 * 2**20
 """Pixels of all series together, before base64: longer series are shown with fewer frames."""
@@ -73,7 +74,8 @@ def write_report(
         **_shown(joined),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
+    with new_file(path) as part:
+        part.write_text(page, encoding="utf-8")
     return path
 
 

@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from python_recon.acquisition.coil_compression import compress, compress_with_maps, reduce_many
+from python_recon.acquisition.optional import attempt
 from python_recon.acquisition.radial.delays import correct
 from python_recon.acquisition.radial.density import fill_density
 from python_recon.acquisition.radial.extent import field_of_view_scale, widen
@@ -123,9 +124,10 @@ def _prepare_kspace(
     before = time.monotonic()
     if maps is None:
         kspace = reduce_many(kspace, config.coils)
-        kspace = widen(kspace, config.field_of_view_scale or field_of_view_scale(kspace))
+        kspace = attempt("the field of view", lambda given: _widened(given, config), kspace)
     if _has_room(budget, _DELAYS * (time.monotonic() - before)):
-        kspace = correct(kspace, config.trajectory.correct_delay)
+        delays = config.trajectory.correct_delay
+        kspace = attempt("gradient delays", lambda given: correct(given, delays), kspace)
     elif config.trajectory.correct_delay != "off":
         comment = "gradient delays were not looked for: there was no time"
     if maps is None:
@@ -136,6 +138,10 @@ def _prepare_kspace(
     if kspace.density is None:
         kspace = fill_density(kspace, config.density, budget.share(_SHARE))
     return kspace.to_torch(device), maps, comment
+
+
+def _widened(kspace: KSpace, config: Config) -> KSpace:
+    return widen(kspace, config.field_of_view_scale or field_of_view_scale(kspace))
 
 
 def _maps(kspace: KSpace, config: Config, budget: Budget) -> CoilMaps:

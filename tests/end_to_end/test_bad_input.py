@@ -84,7 +84,7 @@ class TestTrajectory:
         assert done.exit_code == 0, done.stderr
         assert likeness(done.images[1], good) > 0.9999
 
-    @pytest.mark.parametrize("factor", [2, 0.3], ids=str)
+    @pytest.mark.parametrize("factor", [3, 0.3], ids=str)
     def test_units_out_of_range(self, altered, replay, factor):
         message = replay(altered(with_scaled_trajectory(factor))).error
         assert f"reaches a radius of {0.5 * factor:g}" in message, "what was found"
@@ -94,6 +94,11 @@ class TestTrajectory:
     def test_units_that_are_known(self, altered, replay, good, likeness):
         done = replay(altered(with_scaled_trajectory(48)))
         assert done.warnings == ""
+        assert likeness(done.images[1], good) > 0.9999
+
+    def test_a_seldom_unit_is_told(self, altered, replay, good, likeness):
+        done = replay(altered(with_scaled_trajectory(2)))
+        assert "unit normalised_to_1; set trajectory.unit if it is in another" in done.warnings
         assert likeness(done.images[1], good) > 0.9999
 
     def test_cartesian_data(self, altered, replay):

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import functools
 import json
 import pickle
 from dataclasses import replace
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from safetensors import safe_open
@@ -220,6 +222,47 @@ class TestRefusals:
         configuration["options"]["field"] = "cubic"
         with pytest.raises(DataError, match=r"options in .* are damaged"):
             load(rewrite(configuration=json.dumps(configuration)))
+
+    @pytest.mark.parametrize(
+        ("changes", "told"),
+        [
+            ({"field": "stiff", "n_features": 16384, "width": 4096, "layers": 64}, "expected"),
+            ({"layers": 1_000_000}, "options in .* are damaged"),
+            ({"n_features": 2**40}, "options in .* are damaged"),
+        ],
+    )
+    def test_no_memory_is_taken_for_what_the_file_does_not_hold(self, rewrite, path, changes, told):
+        with safe_open(path, framework="pt") as file:
+            configuration = json.loads(file.metadata()["configuration"])
+        configuration["options"].update(changes)
+        rewrite(configuration=json.dumps(configuration))
+        before = psutil.Process().memory_info().rss
+        with pytest.raises(DataError, match=told):
+            load(path)
+        assert psutil.Process().memory_info().rss - before < 2e8
+
+    @pytest.mark.parametrize(
+        ("key", "value", "told"),
+        [
+            ("scale", 0.0, "scale is 0"),
+            ("scale", -1.0, "scale is -1"),
+            ("shares", [3.0], "shares are"),
+            ("origin.image_matrix", [2000, 2000], "images are"),
+            ("origin.image_matrix", [0, 4], "images are"),
+        ],
+    )
+    def test_numbers_that_no_fit_leaves(self, rewrite, path, key, value, told):
+        with safe_open(path, framework="pt") as file:
+            configuration = json.loads(file.metadata()["configuration"])
+        *sections, name = key.split(".")
+        functools.reduce(dict.__getitem__, sections, configuration)[name] = value
+        with pytest.raises(DataError, match=rf"is damaged: its {told}"):
+            load(rewrite(configuration=json.dumps(configuration)))
+
+    @pytest.mark.parametrize("name", ["maps", "start.pixels", "net.network.output.bias"])
+    def test_tensors_with_nan(self, rewrite, name):
+        with pytest.raises(DataError, match=f"{name} holds NaN or Inf"):
+            load(rewrite(lambda tensors: tensors[name].view(-1)[:1].fill_(torch.nan)))
 
 
 class TestResume:

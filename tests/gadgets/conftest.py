@@ -202,3 +202,14 @@ def _external(target, properties):
     module, _, function = target.rpartition(":")
     execute = f'<execute type="python" name="{module or "sample_gadgets"}" target="{function}"/>'
     return f"<external>{execute}<configuration>{properties}</configuration></external>"
+
+
+@pytest.fixture(scope="session")
+def two_slices(tmp_path_factory) -> Path:
+    """A scan with noise, and two slices whose spokes are interleaved."""
+    path = tmp_path_factory.mktemp("two_slices") / "scan.h5"
+    options = SimulateOptions(
+        matrix=24, coils=2, frames=2, spokes_per_frame=13, slices=2, slice_order="interleaved", seed=5
+    )
+    simulate(path, options)
+    return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import h5py
@@ -14,8 +15,9 @@ from gadgets.files.mrd_file import ScanFile
 from gadgets.files.slices import read_slice
 from gadgets.simulation.scan import SimulateOptions, simulate
 from gadgets.stage import images
+from gadgets.translate.clock import DAY, TICK_S, DayClock
 from gadgets.translate.readouts import ReadoutStream
-from gadgets.translate.waveforms import TICK_S, waveform_from
+from gadgets.translate.waveforms import waveform_from
 from gadgets.wire.messages import AcquisitionBucket
 from python_recon.acquisition.gating.physiology import physiology_from_signals
 from python_recon.acquisition.gating.spoke_phases import respiratory_position
@@ -141,6 +143,27 @@ def test_when_the_waveforms_come_does_not_matter(new_scan, order):
         assert one.getHead() == other.getHead()
 
 
+def over_midnight(items):
+    """The same scan, half of it before and half after midnight."""
+    stamps = [item.acquisition_time_stamp for item in items if not _is_wave(item)]
+    shift = DAY - (stamps[0] + stamps[-1]) // 2
+    moved = copy.deepcopy(items)
+    for item in moved:
+        name = "time_stamp" if _is_wave(item) else "acquisition_time_stamp"
+        setattr(item, name, (getattr(item, name) + shift) % DAY)
+    return moved, shift
+
+
+@pytest.mark.parametrize("order", [list, shuffled])
+def test_a_scan_over_midnight_is_as_any_other(new_scan, order):
+    header, items, _ = new_scan(cardiac_signal="ecg", ecg_triggers=False)
+    moved, shift = over_midnight(items)
+    expected, found = reconstruct(header, items), reconstruct(header, order(moved))
+    for one, other in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(one.data, other.data)
+        assert (one.acquisition_time_stamp + shift) % DAY == other.acquisition_time_stamp
+
+
 def test_stamps_that_the_scanner_did_not_give_are_on_the_images(new_scan):
     header, items, r_waves = new_scan(cardiac_signal="ecg")
     found = reconstruct(header, items, **{"binning.by": "auto"})
@@ -179,16 +202,16 @@ def test_a_slice_that_is_read_for_a_comparison_is_gated(tmp_path):
 def test_waveforms_of_a_file_are_read_as_they_were_written(new_scan):
     """Of all kinds, on the clock of the readouts."""
     _, items, _ = new_scan(cardiac_signal="ecg", respiratory_signal=True)
-    kinds = {waveform_from(item).kind for item in items if _is_wave(item)}
+    kinds = {waveform_from(item, DayClock()).kind for item in items if _is_wave(item)}
     assert kinds == {"ecg", "respiration"}
-    first = next(waveform_from(item) for item in items if _is_wave(item))
+    first = next(waveform_from(item, DayClock()) for item in items if _is_wave(item))
     assert first.start_s == pytest.approx(FIRST_TICK * TICK_S - 0.5, abs=TICK_S)
 
 
 def test_numbers_below_zero_stay_below_zero():
     data = np.array([[-5, 7]], np.int32).view(np.uint32)
     sent = ismrmrd.Waveform.from_array(data, waveform_id=0, sample_time_us=2500.0, time_stamp=400)
-    received = waveform_from(sent)
+    received = waveform_from(sent, DayClock())
     assert received.data.tolist() == [[-5, 7]]
     assert (received.kind, received.start_s, received.interval_s) == ("ecg", 1.0, pytest.approx(2.5e-3))
 
@@ -199,7 +222,7 @@ def test_numbers_below_zero_stay_below_zero():
 def test_waveforms_that_tell_nothing_are_left_out(new_scan, fields, caplog):
     header, items, _ = new_scan()
     odd = ismrmrd.Waveform.from_array(np.zeros((1, 3), np.uint32), **{"sample_time_us": 2500.0, **fields})
-    assert waveform_from(odd) is None
+    assert waveform_from(odd, DayClock()) is None
     stream = ReadoutStream([odd, *items], header)
     list(stream)
     assert sum(count for reason, count in stream.skipped.items() if "waveform" in reason) == 1
@@ -215,7 +238,7 @@ def test_the_breath_is_that_of_the_waveform(signal):
     wave = ismrmrd.Waveform.from_array(
         sent[None].astype(np.uint32), waveform_id=2, sample_time_us=8000.0, time_stamp=0
     )
-    block = replace(waveform_from(wave), start_s=-1.0)
+    block = replace(waveform_from(wave, DayClock()), start_s=-1.0)
     told = physiology_from_signals(np.empty(0), np.empty(0), [block])
     position = respiratory_position(replace(scan.kspace, physiology=told))
     truth = scan.phantom.inspiration(scan.kspace.spoke_times_s).ravel().argsort().argsort()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -10,17 +11,16 @@ import numpy as np
 
 from python_recon.acquisition.binning.beat_rule import BeatPhases
 from python_recon.acquisition.binning.frame_rules import Cut, FrameRule, Phases, Repetitions, SpokeWindows
+from python_recon.acquisition.binning.runs import Stream
 from python_recon.acquisition.spoke_index import StreamKey, stream_key
 from python_recon.config import BinningConfig
-from python_recon.data import Geometry, KSpace, Readout, Scan
+from python_recon.data import KSpace, Readout, Scan
 from python_recon.errors import DataError, ShapeError
 
 logger = logging.getLogger(__name__)
 
 _DEFAULT_SPOKES = 34
 _SPOKES_PARAMETERS = ("spokes_per_frame", "profiles_per_frame")
-_POSITION_TOLERANCE_MM = 0.1
-_DIRECTION_TOLERANCE = 1e-3
 
 
 def bin_frames(
@@ -30,8 +30,9 @@ def bin_frames(
 
     Every (slice, contrast, set) is cut by itself. ``first_frame`` follows the counters of the sequence
     (spoke window, repetition or phase) or the beats of the heart, so a frame that was lost leaves a gap.
-    Where geometry, coils or sample count change in mid-scan, the open frame is closed and ``run`` rises
-    by one. Frames that the heart shall sort in retrospect are cut by time.
+    Where geometry, coils or sample count change in mid-scan, a new ``run`` begins; where they come back, as
+    those of slices that share a label, each run goes on. Frames that the heart shall sort in retrospect are
+    cut by time.
 
     A frame with less than ``minimum_fraction`` of its spokes is left out with a warning; one with more
     comes with the spokes that are there. Where nothing tells its number, a frame by repetition is compared
@@ -54,13 +55,13 @@ def bin_frames(
         If no readout came, or none of the frames had enough spokes.
     """
     new_rule = _rule(scan, config)
-    streams: dict[StreamKey, _Stream] = {}
+    streams: dict[StreamKey, Stream] = {}
     n_readouts = n_frames = 0
     for readout in readouts:
         n_readouts += 1
         key = stream_key(readout)
         if key not in streams:
-            streams[key] = _Stream(key, new_rule, config.minimum_fraction)
+            streams[key] = Stream(key, new_rule, config.minimum_fraction)
         for number, run, cut in streams[key].add(readout):
             n_frames += 1
             yield _frame(cut, number, run, scan, matrix)
@@ -100,94 +101,6 @@ def stack_frames(frames: Sequence[KSpace]) -> KSpace:
     )
 
 
-class _Stream:
-    """Cuts one (slice, contrast, set), run by run, and keeps account of what is missing."""
-
-    def __init__(self, key: StreamKey, new_rule: Callable[[], FrameRule], minimum_fraction: float) -> None:
-        self._name = "slice {}, contrast {}, set {}".format(*key)
-        self._new_rule = new_rule
-        self._rule = new_rule()
-        self._minimum_fraction = minimum_fraction
-        self._reference: Readout | None = None
-        self._run = 0
-        self._next_number = 0
-        self._n_missing = self._n_incomplete = 0
-
-    def add(self, readout: Readout) -> Iterator[tuple[int, int, Cut]]:
-        change = self._change(readout)
-        if change:
-            logger.warning(
-                "%s: %s at readout %d: a new run of frames begins", self._name, change, readout.scan_counter
-            )
-            yield from self._close_run()
-        if self._reference is None:
-            self._reference = readout
-        yield from self._accepted(self._rule.add(readout))
-
-    def finish(self) -> Iterator[tuple[int, int, Cut]]:
-        yield from self._close_run()
-        if self._n_missing:
-            logger.warning(
-                "%s: %d spokes are missing in %d frames", self._name, self._n_missing, self._n_incomplete
-            )
-
-    def _close_run(self) -> Iterator[tuple[int, int, Cut]]:
-        yield from self._accepted(self._rule.flush())
-        if self._rule.n_unused:
-            logger.warning("%s: %d readouts are in no frame", self._name, self._rule.n_unused)
-        self._rule = self._new_rule()
-        self._reference = None
-        self._run += 1
-
-    def _accepted(self, cuts: Iterable[Cut]) -> Iterator[tuple[int, int, Cut]]:
-        for cut in cuts:
-            reference = cut.expected or cut.typical or 0
-            if len(cut.own) < self._minimum_fraction * reference:
-                logger.warning(
-                    "%s: frame %d left out, it has only %d of %d spokes",
-                    self._name,
-                    cut.number,
-                    len(cut.own),
-                    reference,
-                )
-                continue
-            if cut.expected and len(cut.own) < cut.expected:
-                self._n_missing += cut.expected - len(cut.own)
-                self._n_incomplete += 1
-            number = max(cut.number, self._next_number)
-            self._next_number = number + 1
-            yield number, self._run, cut
-
-    def _change(self, readout: Readout) -> str:
-        """What makes this readout the first of a new run; empty if nothing does."""
-        reference = self._reference
-        if reference is None:
-            return ""
-        if readout.n_coils != reference.n_coils:
-            return f"{readout.n_coils} coils after {reference.n_coils}"
-        if readout.channel_mask != reference.channel_mask:
-            return "other coils"
-        if readout.n_samples != reference.n_samples:
-            return f"{readout.n_samples} samples after {reference.n_samples}"
-        if not _is_same_place(readout.geometry, reference.geometry):
-            return "another geometry"
-        return "the spokes are counted anew" if self._rule.starts_anew(readout) else ""
-
-
-def _is_same_place(one: Geometry, other: Geometry) -> bool:
-    if one == other:
-        return True
-    lengths = ("position_mm", "table_position_mm", "field_of_view_mm")
-    directions = ("read_dir", "phase_dir", "slice_dir")
-    return _are_close(one, other, lengths, _POSITION_TOLERANCE_MM) and _are_close(
-        one, other, directions, _DIRECTION_TOLERANCE
-    )
-
-
-def _are_close(one: Geometry, other: Geometry, names: Sequence[str], tolerance: float) -> bool:
-    return all(np.allclose(getattr(one, n), getattr(other, n), rtol=0, atol=tolerance) for n in names)
-
-
 def _rule(scan: Scan, config: BinningConfig) -> Callable[[], FrameRule]:
     by: str = config.by
     if by == "beat":
@@ -202,10 +115,29 @@ def _rule(scan: Scan, config: BinningConfig) -> Callable[[], FrameRule]:
     if by == "repetition":
         limit = scan.limits.get("kspace_encode_step_1", 0)
         return lambda: Repetitions(limit + 1 if limit > 0 else None)
-    length = config.spokes_per_frame or _announced_spokes(scan)
     if config.by == "cardiac":
+        length = config.spokes_per_frame or _announced_spokes(scan)
         return lambda: SpokeWindows(length, length, 0)
+    length = config.spokes_per_frame or _still_spokes(scan) or _announced_spokes(scan)
     return lambda: SpokeWindows(length, config.step or length, config.shared_spokes)
+
+
+def _still_spokes(scan: Scan) -> int | None:
+    """Spokes of the one frame that the header's limits announce; None where they do not.
+
+    A single repetition of more spokes than twice what Nyquist demands is taken to be a series in time.
+    """
+    n_spokes = scan.limits.get("kspace_encode_step_1", 0) + 1
+    is_single = scan.limits.get("repetition") == 0 and n_spokes > 1
+    if not is_single or any(name in scan.user_parameters for name in _SPOKES_PARAMETERS):
+        return None
+    if n_spokes > math.pi * max(scan.matrix):
+        return None
+    logger.info(
+        "one frame of %d spokes, as the header's limits announce; for more, set binning.spokes_per_frame",
+        n_spokes,
+    )
+    return n_spokes
 
 
 def _announced_spokes(scan: Scan) -> int:

@@ -17,6 +17,7 @@ from typing import Literal
 
 import numpy as np
 
+from python_recon.acquisition.radial.shape import run_through_centre
 from python_recon.acquisition.radial.spoke_crossings import Spokes, crossing_delay
 from python_recon.data import KSpace
 
@@ -117,9 +118,16 @@ def estimate_shift(kspace: KSpace) -> RadialShift:
 def correct(kspace: KSpace, mode: Literal["auto", "on", "off"]) -> KSpace:
     """Move the spokes to where the gradient delay has put them; the linear phase stays.
 
-    ``auto`` does so only where the delay is significant. A density is dropped, for it no longer fits.
+    ``auto`` does so only where the delay is significant. Half spokes and spokes that are sampled on a ramp do
+    not tell it: they stay where they are. A density is dropped, for it no longer fits.
     """
     if mode == "off":
+        return kspace
+    if not run_through_centre(kspace.trajectory):
+        level = logging.WARNING if mode == "on" else logging.INFO
+        logger.log(
+            level, "the spokes do not run through the centre of k-space: no gradient delay can be told"
+        )
         return kspace
     shift = estimate_shift(kspace)
     logger.info(

@@ -80,12 +80,14 @@ def _aspect(spokes: np.ndarray) -> float:
 
 
 def _frame_density(trajectory: np.ndarray, is_own: np.ndarray, is_shared: np.ndarray) -> np.ndarray:
-    radius = np.linalg.norm(trajectory, axis=-1)
-    shares = _ring_shares(trajectory, radius, is_own)
+    radius, width = np.linalg.norm(trajectory, axis=-1), _widths(trajectory)
+    has_half = _has_halves(radius, width)
+    shares = _ring_shares(trajectory, radius, has_half & is_own[:, None])
     if is_shared.any():
         is_dense = radius <= is_own.sum() / math.pi
-        shares = np.where(is_dense, shares, _ring_shares(trajectory, radius, is_own | is_shared))
-    density: np.ndarray = _ring_areas(radius, _widths(trajectory)) * shares
+        is_used = (is_own | is_shared)[:, None]
+        shares = np.where(is_dense, shares, _ring_shares(trajectory, radius, has_half & is_used))
+    density: np.ndarray = _ring_areas(radius, width, is_full=has_half[:, :1] & has_half[:, 1:]) * shares
     return density
 
 
@@ -96,35 +98,49 @@ def _widths(trajectory: np.ndarray) -> np.ndarray:
     return widths
 
 
-def _ring_areas(radius: np.ndarray, width: np.ndarray) -> np.ndarray:
-    """Area of the full ring at each sample: the integral of 2 pi |k| over its width."""
+def _has_halves(radius: np.ndarray, width: np.ndarray) -> np.ndarray:
+    """Whether a spoke (spoke, 2) has a half before and one after the centre, more than a sample of either."""
+    innermost = np.take_along_axis(width, radius.argmin(1)[:, None], axis=1)
+    has_half: np.ndarray = radius[:, [0, -1]] > 1.5 * innermost
+    return has_half
+
+
+def _ring_areas(radius: np.ndarray, width: np.ndarray, *, is_full: np.ndarray) -> np.ndarray:
+    """Area of the full ring at each sample: the integral of 2 pi |k| over its width.
+
+    A spoke that ends at the centre has no width beyond it.
+    """
     half = width / 2
+    around = 2 * np.pi * (radius**2 + half**2)
     areas: np.ndarray = np.where(
-        radius >= half, 2 * np.pi * radius * width, 2 * np.pi * (radius**2 + half**2)
+        radius >= half, 2 * np.pi * radius * width, np.where(is_full, around, np.pi * (radius + half) ** 2)
     )
     return areas
 
 
 def _ring_shares(trajectory: np.ndarray, radius: np.ndarray, is_used: np.ndarray) -> np.ndarray:
-    """Share (spoke, readout) that each sample has of the ring through it; 0 for spokes that are not used.
+    """Share (spoke, readout) that each sample has of the ring through it; 0 for halves that are not used.
 
-    The ring is divided among the half spokes that reach it. The halves of partial echoes end at different
-    radii, and beyond the end of the short ones the long ones share the ring alone.
+    The ring is divided among the half spokes (spoke, 2) that reach it. The halves of partial echoes end at
+    different radii, and beyond the end of the short ones the long ones share the ring alone.
     """
     ends = trajectory[:, [0, -1]]
-    angle, reach = np.arctan2(ends[..., 1], ends[..., 0]), np.where(is_used[:, None], radius[:, [0, -1]], 0)
+    angle, reach = np.arctan2(ends[..., 1], ends[..., 0]), np.where(is_used, radius[:, [0, -1]], -1.0)
     along = np.einsum("srd,sd->sr", trajectory, ends[:, 1] - ends[:, 0])
-    half = (along >= 0).astype(int)
+    # Of a spoke with one half all samples lie in that half.
+    half = np.where(is_used.all(1, keepdims=True), along >= 0, is_used[:, 1:]).astype(int)
     # An even number of samples makes one half longer by one sample: no reason to leave the other out.
     tolerance = 1.5 * np.abs(np.diff(radius, axis=1)).max(initial=0.0)
     shares = np.zeros_like(radius)
-    inner = -1.0
+    last = 0.0
     for outer in _levels(reach[is_used], tolerance):
         halves = np.zeros_like(reach)
-        halves[reach >= outer - tolerance] = _angular_shares(angle[reach >= outer - tolerance])
-        is_inside = (radius > inner) & (radius <= outer + tolerance) & is_used[:, None]
+        halves[reach > last] = _angular_shares(angle[reach > last])
+        is_inside = radius <= outer + tolerance
+        if last:
+            is_inside &= radius > last + tolerance
         shares = np.where(is_inside, np.take_along_axis(halves, half, axis=1), shares)
-        inner = outer + tolerance
+        last = outer
     return shares
 
 

@@ -11,8 +11,9 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from python_recon.acquisition.radial.angles import configured_angles, header_angles
+from python_recon.acquisition.radial.echoes import are_half_spokes, tell_contradictions
 from python_recon.acquisition.radial.embedded import embedded_locator
-from python_recon.acquisition.spoke_index import SpokeCounter, stream_key
+from python_recon.acquisition.spoke_index import SpokeCounter, StreamKey, stream_key
 from python_recon.config import TrajectoryConfig
 from python_recon.data import Readout, Scan
 from python_recon.errors import DataError, MissingTrajectoryError
@@ -41,7 +42,7 @@ def locate(readouts: Iterable[Readout], scan: Scan, config: TrajectoryConfig) ->
     MissingTrajectoryError
         If nothing gives the angles.
     DataError
-        If the data are not radial, or an embedded trajectory is in no known unit.
+        If the data are not radial or have partitions, or an embedded trajectory is in no known unit.
     ShapeError
         If an embedded trajectory does not fit its samples.
     """
@@ -51,7 +52,10 @@ def locate(readouts: Iterable[Readout], scan: Scan, config: TrajectoryConfig) ->
         return
     counter = SpokeCounter(head, scan)
     locator = _locator(head, scan, config)
+    tell_contradictions(head, [locator(readout, number) for number, readout in enumerate(head)])
+    partitions: dict[StreamKey, int] = {}
     for readout in itertools.chain(head, stream):
+        _refuse_partitions(readout, partitions)
         number = counter.number(readout)
         trajectory = locator(readout, number)
         if not np.isfinite(trajectory).all():
@@ -60,13 +64,15 @@ def locate(readouts: Iterable[Readout], scan: Scan, config: TrajectoryConfig) ->
         yield replace(readout, trajectory=trajectory, spoke_index=number)
 
 
-def sample_positions(n_samples: int, center_sample: int) -> np.ndarray:
+def sample_positions(n_samples: int, center_sample: int, *, may_be_half: bool = False) -> np.ndarray:
     """Positions (readout,) along a spoke, from -0.5 to 0.5 of the diameter of k-space, 0 at the centre.
 
-    The longer side of a partial echo reaches the edge of k-space. A centre outside the readout, or at its
-    first sample (what an unfilled header field says), is taken to be in the middle.
+    The longer side of a partial echo reaches the edge of k-space. A centre outside the readout is taken to be
+    in the middle; so is one at its first or last sample (what an unfilled header field says), unless the
+    spokes may be half ones.
     """
-    if not 0 < center_sample < n_samples:
+    first = 0 if may_be_half else 1
+    if not first <= center_sample < n_samples - first:
         logger.debug("center_sample is %d of %d samples: taking the middle", center_sample, n_samples)
         center_sample = n_samples // 2
     full = 2 * max(center_sample, n_samples - center_sample)
@@ -89,9 +95,20 @@ def spoke_extent(scan: Scan) -> tuple[float, float]:
     return extent, extent * shape
 
 
+def _refuse_partitions(readout: Readout, seen: dict[StreamKey, int]) -> None:
+    partition = readout.counters.kspace_encode_step_2
+    first = seen.setdefault(stream_key(readout), partition)
+    if partition != first:
+        raise DataError(
+            f"the scan has partitions (kspace_encode_step_2 is {partition} at readout "
+            f"{readout.scan_counter}, {first} before): stacks of stars are not supported; transform along "
+            "the partitions first, and send each slice with its own number"
+        )
+
+
 def _head(stream: Iterator[Readout]) -> list[Readout]:
     head: list[Readout] = []
-    seen: dict[tuple[int, int, int], int] = {}
+    seen: dict[StreamKey, int] = {}
     for readout in stream:
         head.append(readout)
         key = stream_key(readout)
@@ -107,14 +124,14 @@ def _locator(head: Sequence[Readout], scan: Scan, config: TrajectoryConfig) -> L
         return embedded_locator(head, scan, config.unit, spoke_extent(scan))
     if source == "user_float":
         logger.info("angles come from user_float[%d]", config.user_float_index)
-        return _spokes(lambda readout, _: readout.user_float[config.user_float_index], scan)
+        return _spokes(lambda readout, _: readout.user_float[config.user_float_index], scan, head)
     angle = header_angles(scan) if source == "header" else configured_angles(scan, config)
     if angle is None:
         raise MissingTrajectoryError(
             f"the header's trajectoryDescription names no angle increment (it holds "
             f"{sorted(scan.trajectory_parameters) or 'nothing'}): set trajectory.source to another source"
         )
-    return _spokes(lambda _, number: angle(number), scan)
+    return _spokes(lambda _, number: angle(number), scan, head)
 
 
 def _source(head: Sequence[Readout], scan: Scan, config: TrajectoryConfig) -> Source:
@@ -151,7 +168,7 @@ def _check_source(source: Source, head: Sequence[Readout], config: TrajectoryCon
 
 def _has_angle_in_user_float(head: Sequence[Readout], index: int) -> bool:
     """Whether the value differs from each readout of a slice to the next: a constant is no angle."""
-    streams: dict[tuple[int, int, int], list[float]] = {}
+    streams: dict[StreamKey, list[float]] = {}
     for readout in head:
         if len(readout.user_float) <= index or not np.isfinite(readout.user_float[index]):
             return False
@@ -160,13 +177,16 @@ def _has_angle_in_user_float(head: Sequence[Readout], index: int) -> bool:
     return bool(steps) and all(steps)
 
 
-def _spokes(angle_deg: Callable[[Readout, int], float], scan: Scan) -> Locator:
+def _spokes(angle_deg: Callable[[Readout, int], float], scan: Scan, head: Sequence[Readout]) -> Locator:
     extent = np.array(spoke_extent(scan))
+    may_be_half = are_half_spokes(head)
+    if may_be_half:
+        logger.info("center_sample is at an end of the readouts, and so is their energy: half spokes")
 
     def place(readout: Readout, number: int) -> np.ndarray:
         angle = np.deg2rad(angle_deg(readout, number) % 360.0)
         direction = np.array([np.cos(angle), np.sin(angle)]) * extent
-        positions = sample_positions(readout.n_samples, readout.center_sample)
+        positions = sample_positions(readout.n_samples, readout.center_sample, may_be_half=may_be_half)
         trajectory: np.ndarray = (positions[:, None] * direction).astype(np.float32)
         return trajectory
 

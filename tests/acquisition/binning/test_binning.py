@@ -62,7 +62,7 @@ def test_nothing_is_lost_silently(total, length, lost):
     records = []
     handler = logging.Handler()
     handler.emit = records.append
-    logger = logging.getLogger("python_recon.acquisition.binning.binning")
+    logger = logging.getLogger("python_recon.acquisition.binning.runs")
     logger.addHandler(handler)
     readouts = [make_readout(i) for i in range(total) if i not in lost]
     try:
@@ -157,6 +157,19 @@ def test_spokes_from_the_header_or_a_default(user, length):
     assert frames[0].n_spokes == length
 
 
+@pytest.mark.parametrize(
+    ("limits", "lengths"),
+    [
+        ({"kspace_encode_step_1": 47, "repetition": 0}, [48]),
+        ({"kspace_encode_step_1": 47}, [34]),
+        ({"kspace_encode_step_1": 999, "repetition": 0}, [34]),
+    ],
+)
+def test_one_announced_repetition_is_one_frame(limits, lengths):
+    frames = frames_of([make_readout(i) for i in range(48)], BinningConfig(), make_scan(**limits))
+    assert [f.n_spokes for f in frames] == lengths
+
+
 def test_interleaved_slices_and_sets_are_cut_by_themselves():
     readouts = [
         make_readout(i, kspace_encode_step_1=i // 4, slice=i % 2, set=(i // 2) % 2) for i in range(48)
@@ -191,6 +204,26 @@ def test_a_change_in_mid_scan_begins_a_new_run(change, caplog):
 def test_jitter_of_the_position_is_no_change():
     readouts = [make_readout(i, geometry=Geometry(position_mm=(1e-4 * (i % 2), 0.0, 0.0))) for i in range(20)]
     assert [f.run for f in frames_of(readouts, BinningConfig(spokes_per_frame=10))] == [0, 0]
+
+
+def test_slices_that_share_a_label_are_cut_by_themselves():
+    readouts = [
+        make_readout(i, geometry=Geometry(position_mm=(0.0, 0.0, 8.0 * place)), kspace_encode_step_1=i // 3)
+        for i in range(60)
+        for place in [i % 3]
+    ]
+    frames = frames_of(readouts, BinningConfig(spokes_per_frame=10))
+    assert [(f.run, f.first_frame, f.geometry.position_mm[2]) for f in frames] == [
+        (run, frame, 8.0 * run) for frame in range(2) for run in range(3)
+    ]
+    assert all(len({s % 3 for s in spokes_of(f)}) == 1 for f in frames)
+
+
+def test_a_table_that_drifts_slowly_makes_no_new_run(caplog):
+    readouts = [make_readout(i, geometry=Geometry(table_position_mm=(0, 0, 0.05 * i))) for i in range(40)]
+    frames = frames_of(readouts, BinningConfig(spokes_per_frame=10))
+    assert [(f.run, f.first_frame) for f in frames] == [(0, 0), (0, 1), (0, 2), (0, 3)]
+    assert "drifts by 1.9 mm" in caplog.text or "drifts by 2.0 mm" in caplog.text
 
 
 def test_counters_that_start_anew_begin_a_new_run():

@@ -133,6 +133,15 @@ def test_frames_padding_and_borrowed_spokes():
     assert not corrected.trajectory[0, 20:].any()
 
 
+@pytest.mark.parametrize("noise", [0.0, 2e-3])
+def test_half_spokes_tell_no_delay(noise, caplog):
+    whole = simulate(ANGLES["golden"], DELAY, OFFSET, noise)
+    half = replace(whole, data=whole.data[..., N:], trajectory=whole.trajectory[:, :, N:])
+    assert correct(half, "auto") is half
+    assert correct(half, "on") is half
+    assert "no gradient delay can be told" in caplog.text
+
+
 @pytest.mark.parametrize("n_spokes", [1, 2, 5])
 def test_too_few_spokes_correct_nothing(n_spokes):
     kspace = simulate(ANGLES["golden"][:n_spokes], DELAY, OFFSET)

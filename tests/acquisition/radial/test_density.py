@@ -160,3 +160,21 @@ def test_density_stays_on_the_gpu(method):
     got = fill_density(kspace.to_torch("cuda"), config).density
     assert got.is_cuda
     np.testing.assert_allclose(got.cpu().numpy(), fill_density(kspace, config).density, rtol=2e-2, atol=1e-3)
+
+
+def test_spokes_of_slightly_different_length_share_the_rings_alike():
+    gains = 1 + 0.01 * np.random.default_rng(1).standard_normal(60)
+    even, uneven = spokes(3.0 * np.arange(60)), spokes(3.0 * np.arange(60)) * gains[:, None, None]
+    found = ramp_density(make_kspace(uneven.astype(np.float32)))
+    np.testing.assert_allclose(found, ramp_density(make_kspace(even)), rtol=0.1, atol=1e-3)
+
+
+@pytest.mark.parametrize("ramp", [np.zeros(0), np.arange(8) ** 2 / 16])
+def test_half_spokes_share_the_disc(ramp):
+    along = np.concatenate([ramp, np.arange(len(ramp) and 8, 2 * N) / 2])
+    density = ramp_density(make_kspace(spokes(4.0 * np.arange(90), along)))[0]
+    radius = along[-1] + 0.25
+    assert density.sum() == pytest.approx(np.pi * radius**2, rel=0.02)
+    np.testing.assert_allclose(density, np.broadcast_to(density[0], density.shape), rtol=1e-4)
+    inner = along < 10
+    assert density[:, inner].sum() == pytest.approx(np.pi * (along[inner][-1] + 0.25) ** 2, rel=0.02)

@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from python_recon.acquisition.radial.extent import field_of_view_scale, narrow, widen
-from python_recon.data import KSpace
+from python_recon.acquisition.radial.extent import field_of_view_scale, narrow, trim, widen
+from python_recon.data import KSpace, Readout, Scan
 from python_recon.phantom import HeartPhantom
 
 MATRIX = (56, 64)
@@ -63,3 +63,44 @@ def test_narrowed_gridding_of_a_widened_scan_is_gridding(scale):
     found = narrow(gridded(wide), MATRIX)
     assert found.shape == expected.shape
     assert np.linalg.norm(found - expected) < 2e-3 * np.linalg.norm(expected)
+
+
+def spokes_of_length(*gains, n=128):
+    """Located readouts whose spokes are longer or shorter than the header says."""
+    along = (np.arange(n) - n // 2) / 2
+    data = np.arange(n, dtype=np.complex64)[None]
+    return [Readout(data, trajectory=np.stack([g * along, 0 * along], -1).astype(np.float32)) for g in gains]
+
+
+def trimmed(readouts, matrix):
+    wide = Scan((64, 64), (64, 128), (300.0,) * 3, (300.0,) * 3)
+    return list(trim(readouts, wide, (matrix, matrix)))
+
+
+@pytest.mark.parametrize("matrix", [64, 48])
+def test_spokes_that_are_not_exactly_alike_are_cut_alike(matrix):
+    rng = np.random.default_rng(3)
+    gains = [1.0, *(1 + 0.01 * rng.standard_normal(30)), 1.02, 0.98]
+    cut = trimmed(spokes_of_length(*gains), matrix)
+    assert {r.n_samples for r in cut} == {2 * matrix}
+    assert {r.center_sample for r in cut} == {matrix}
+    assert all((r.data == cut[0].data).all() for r in cut)
+
+
+def test_spokes_of_another_kind_are_cut_by_themselves():
+    cut = trimmed(spokes_of_length(1.0, 2.0, 1.0), 48)
+    assert [r.n_samples for r in cut] == [96, 48, 96]
+
+
+def test_half_spokes_and_ramps_are_cut_at_the_radius():
+    ramp = np.concatenate([np.arange(8) ** 2 / 32, np.arange(4, 68) / 2]).astype(np.float32)
+    readout = Readout(np.ones((1, 72), np.complex64), trajectory=np.stack([ramp, 0 * ramp], -1))
+    (cut,) = trimmed([readout], 48)
+    assert np.abs(cut.trajectory[-1, 0]) == 23.5
+    assert cut.center_sample == 0
+
+
+def test_half_spokes_tell_nothing_of_the_field_of_view():
+    kspace = scan(1.6)
+    half = replace(kspace, data=kspace.data[..., 64:], trajectory=kspace.trajectory[:, :, 64:])
+    assert field_of_view_scale(half) == 1.0

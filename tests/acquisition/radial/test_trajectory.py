@@ -111,7 +111,17 @@ def test_a_lost_readout_turns_no_other(lost):
 
 @pytest.mark.parametrize(
     ("unit", "factor"),
-    [("normalised", 1 / N), ("cycles_per_fov", 1.0), ("per_mm", 1 / 240.0), ("encoded", 2.0)],
+    [
+        ("normalised", 1 / N),
+        ("cycles_per_fov", 1.0),
+        ("per_mm", 1 / 240.0),
+        ("encoded", 2.0),
+        ("normalised_to_1", 2 / N),
+        ("normalised_to_pi", 2 * np.pi / N),
+        ("per_m", 1 / 0.24),
+        ("rad_per_mm", 2 * np.pi / 240),
+        ("rad_per_m", 2 * np.pi / 0.24),
+    ],
 )
 def test_embedded_units_are_told_from_the_radius(unit, factor, caplog):
     scale = np.array([factor, 1.0 if unit == "encoded" else factor])
@@ -138,7 +148,12 @@ def test_unit_can_be_overridden():
     assert np.abs(first.trajectory).max() == pytest.approx(48)
 
 
-@pytest.mark.parametrize("radius", [3.14159, 1000.0, 1e-4])
+def test_seldom_units_are_told_loudly(caplog):
+    list(locate(embed(spoke(0) * (2 / N)), RADIAL, AUTO))
+    assert "normalised_to_1; set trajectory.unit" in caplog.text
+
+
+@pytest.mark.parametrize("radius", [2.0, 2000.0, 1e-4])
 def test_radius_of_no_unit_is_an_error(radius):
     with pytest.raises(DataError, match=r"set trajectory\.unit"):
         list(locate(embed(spoke(0, n=2 * radius)), RADIAL, AUTO))
@@ -165,6 +180,23 @@ def test_three_dimensional_data_are_refused():
     k = spoke(30.0)
     with pytest.raises(DataError, match="three-dimensional"):
         list(locate(embed(np.column_stack([k, k[:, 0]])), RADIAL, AUTO))
+
+
+@pytest.mark.parametrize("rounding", [1e-7, 1e-4])
+def test_rounding_in_the_third_dimension_is_no_third_dimension(rounding):
+    third = rounding * N * np.random.default_rng(0).standard_normal(SAMPLES)
+    assert_angles(locate(embed(np.column_stack([spoke(30.0), third])), RADIAL, AUTO), 30.0)
+
+
+def test_partitions_are_refused():
+    readouts = make_readouts()
+    readouts[12] = replace(readouts[12], counters=replace(readouts[12].counters, kspace_encode_step_2=1))
+    with pytest.raises(DataError, match=r"partitions.*readout 12"):
+        list(locate(readouts, RADIAL, TrajectoryConfig(mode=2)))
+    stack = [np.column_stack([spoke(30.0), np.full(SAMPLES, height)]) for height in (0.0, 4.0)]
+    readouts = [*embed(stack[0]), *embed(stack[1])]
+    with pytest.raises(DataError, match=r"three-dimensional.*stacks of stars"):
+        list(locate(readouts, RADIAL, AUTO))
 
 
 def test_trajectory_of_another_length_is_refused():
@@ -239,6 +271,48 @@ def test_partial_echoes_keep_spacing_and_centre(samples, center):
 @pytest.mark.parametrize("center", [0, 128, 4000])
 def test_nonsense_centre_means_the_middle(center):
     np.testing.assert_array_equal(sample_positions(128, center), sample_positions(128, 64))
+
+
+@pytest.mark.parametrize("is_reversed", [False, True])
+@pytest.mark.parametrize("is_half", [False, True])
+def test_a_centre_at_the_end_is_believed_where_the_energy_is(is_half, is_reversed):
+    echo = np.exp(-np.abs(np.arange(SAMPLES) - (0 if is_half else SAMPLES // 2)) / 8)
+    echo = echo[::-1] if is_half and is_reversed else echo
+    center = SAMPLES - 1 if is_reversed else 0
+    readouts = [
+        replace(r, data=np.stack([echo, 2 * echo]).astype(np.complex64), is_reversed=is_reversed)
+        for r in make_readouts(center=center)
+    ]
+    (first, *_) = locate(readouts, RADIAL, TrajectoryConfig(mode=2))
+    assert np.linalg.norm(first.trajectory, axis=1).argmin() == echo.argmax()
+
+
+def echoes(at, centers, reversed_ones=()):
+    """Readouts with their echoes at samples ``at``, said to be centred at others."""
+    return [
+        replace(
+            readout,
+            data=np.exp(-np.abs(np.arange(SAMPLES) - peak) / 4)[None].astype(np.complex64),
+            center_sample=center,
+            is_reversed=number in reversed_ones,
+        )
+        for number, (readout, peak, center) in enumerate(zip(make_readouts(), at, centers, strict=True))
+    ]
+
+
+def test_contradictions_between_header_and_data_are_told(caplog):
+    golden = TrajectoryConfig(mode=2)
+    list(locate(echoes(20 * [34], 20 * [32]), RADIAL, golden))
+    assert not caplog.text, "a shift of two samples is a matter of delays"
+    list(locate(echoes(20 * [64], 20 * [32]), RADIAL, golden))
+    assert "echoes of readouts that are not reversed lie at sample 64 of 128" in caplog.text
+    assert "at sample 32: check center_sample" in caplog.text
+    caplog.clear()
+    # Flags that are wrong: the flagged readouts were turned though they had come forwards.
+    at = [32, 95] * 10
+    list(locate(echoes(at, 20 * [32], range(1, 20, 2)), RADIAL, golden))
+    assert "turned by their flag ACQ_IS_REVERSE lie at sample 95" in caplog.text
+    assert "not reversed" not in caplog.text
 
 
 def test_full_and_partial_echo_agree_where_both_are():

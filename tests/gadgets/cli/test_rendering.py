@@ -19,8 +19,8 @@ from gadgets.cli.picture import Picture
 from gadgets.cli.rendering import frame_times, image_size, rendered
 from gadgets.files.slices import read_slice
 from gadgets.simulation.scan import SimulateOptions, simulate
+from gadgets.translate.clock import TICK_S
 from gadgets.translate.series import read_series
-from gadgets.translate.waveforms import TICK_S
 from python_recon.config import load_config
 from python_recon.data import Counters, Geometry
 from python_recon.fields.breathing import BreathingBasis

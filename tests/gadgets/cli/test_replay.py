@@ -21,10 +21,12 @@ from typer.testing import CliRunner
 
 from gadgets.cli import app
 from gadgets.files.mrd_file import ScanFile
+from gadgets.replay.config_xml import find_config
 from gadgets.wire.messages import MessageId
 from gadgets.wire.wire import Wire
 
 N_ITEMS = 45
+N_FRAMES = 2
 COMMAND = Path(sys.executable).with_name("gadgetron-pisco")
 runner = CliRunner()
 
@@ -240,13 +242,20 @@ class TestPipes:
         assert [image.image_index for image in images] == list(range(1, N_ITEMS + 1))
         assert done.stdout.endswith(int(MessageId.CLOSE).to_bytes(2, "little"))
 
-    def test_the_streams_own_configuration_serves(self, scan_path, write_config, output):
-        stream = self._stream(scan_path, write_config("image_per_readout").read_text())
+    def test_the_streams_own_configuration_serves(self, scan_path, output):
+        stream = self._stream(scan_path, find_config("radial_preview").read_text())
         done = self._run(stream, "--stdin", "-o", output)
         assert done.returncode == 0, done.stderr
         assert done.stdout == b""
         with h5py.File(output) as file:
-            assert len(file["dataset/image_1/data"]) == N_ITEMS
+            assert len(file["dataset/image_1/data"]) == N_FRAMES
+
+    def test_a_stream_runs_no_code_of_its_choice(self, scan_path, write_config, output):
+        stream = self._stream(scan_path, write_config("image_per_readout").read_text())
+        done = self._run(stream, "--stdin", "-o", output)
+        assert done.returncode == 1
+        assert b"runs sample_gadgets.image_per_readout; what comes with data" in done.stderr
+        assert not output.exists()
 
     def test_a_stream_that_ends_early_is_an_error_after_its_images(self, scan_path, write_config, output):
         stream = self._stream(scan_path, is_whole=False)[:-10]

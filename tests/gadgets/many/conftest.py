@@ -22,17 +22,6 @@ def one_slice(tmp_path_factory) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
-def two_slices(tmp_path_factory) -> Path:
-    """A scan with noise, and two slices whose spokes are interleaved."""
-    path = tmp_path_factory.mktemp("two_slices") / "scan.h5"
-    options = SimulateOptions(
-        matrix=24, coils=2, frames=2, spokes_per_frame=13, slices=2, slice_order="interleaved", seed=5
-    )
-    simulate(path, options)
-    return path
-
-
 @pytest.fixture
 def scans(one_slice, tmp_path) -> Path:
     """A folder with the scans a, b and c."""

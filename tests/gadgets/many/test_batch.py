@@ -13,6 +13,7 @@ from gadgets.files.mrd_file import CONFIG
 from gadgets.many.batch import Batch
 from gadgets.many.plan import Entry, find_scans
 from gadgets.many.task import Result, from_json, perform, to_json
+from gadgets.replay.config_xml import find_config
 from gadgets.replay.job import Job
 from gadgets.replay.views import Views
 from gadgets.wire.pump import Timeouts
@@ -149,9 +150,10 @@ class TestResuming:
         assert [line.outcome for line in lines] == ["done", "done"]
         assert all((tmp_path / "reports" / day / "a.html").exists() for day in ("monday", "tuesday"))
 
-    def test_a_captured_scan_brings_its_own_configuration(self, run, job, entry):
+    def test_a_captured_scan_brings_its_own_configuration(self, run, new_job, entry):
+        job = new_job("radial_preview")
         with h5py.File(entry.scan, "r+") as file:
-            file["dataset"][CONFIG] = Path(job.config).read_text()
+            file["dataset"][CONFIG] = find_config(job.config).read_text()
         own = replace(job, config=None)
         assert run(own).outcome == "done"
         assert run(job).outcome == "skipped"

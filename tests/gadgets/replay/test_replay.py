@@ -160,10 +160,10 @@ class TestConnect:
         path.write_text(f"<configuration><version>2</version><stream>{node}</stream></configuration>")
         return path
 
-    def test_a_listening_gadget_is_reached(self, scan_path, tmp_path, monkeypatch):
-        monkeypatch.syspath_prepend(str(Path(__file__).parents[1]))
+    def test_a_listening_gadget_is_reached(self, scan_path, tmp_path):
         from gadgetron.external.connection import Connection
-        from sample_gadgets import image_per_readout
+
+        from tests.gadgets.sample_gadgets import image_per_readout
 
         with socket.create_server(("127.0.0.1", 0)) as listener:
 

@@ -32,7 +32,7 @@ def error_of_replay(scan_path, tmp_path, write_config):
         (["--nifti", "x.h5"], "ends in .nii.gz or .nii"),
         (["--dicom", "taken"], "is a file; expected a folder"),
         (["--mp4", "taken"], "is a file; expected a folder"),
-        (["--report", "."], "is a folder; expected a file"),
+        (["--report", "."], "is a folder; give a file name"),
     ],
 )
 def test_places_that_cannot_be_are_refused_before_the_work(

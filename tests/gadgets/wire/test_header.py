@@ -90,6 +90,23 @@ def test_a_value_that_does_not_parse_is_told(caplog):
     assert "rosette" in caplog.text
 
 
+@pytest.mark.parametrize("declaration", [b'<?xml version="1.0" encoding="UTF-8"?>', b""])
+@pytest.mark.parametrize(
+    ("name", "end", "found"),
+    [
+        ("Größe".encode("latin-1"), b"", "Größe"),
+        (b"a\x02b&#2;&#x1f;&#65;", b"", "abA"),
+        (b"a", b"\n junk <b>", "a"),
+    ],
+)
+def test_text_that_is_no_xml_is_mended(declaration, name, end, found, caplog):
+    body = b"<measurementInformation><protocolName>%b</protocolName></measurementInformation>" % name
+    body += encoding("<trajectory>radial</trajectory>").encode()
+    header = parse_header(declaration + b"<ismrmrdHeader>" + body + b"</ismrmrdHeader>" + end)
+    assert header.measurementInformation.protocolName == found
+    assert "mended" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("xml", "match"),
     [
@@ -97,6 +114,7 @@ def test_a_value_that_does_not_parse_is_told(caplog):
         (b"<ismrmrdHeader>", "not valid XML"),
         (b"\xff\xfe\x00 nonsense", "not valid XML"),
         (b'<!DOCTYPE a [<!ENTITY b "c">]><ismrmrdHeader>&b;</ismrmrdHeader>', "not valid XML"),
+        (b'<!DOCTYPE a [<!ENTITY b "c">]><ismrmrdHeader>&b;</ismrmrdHeader> junk', "not valid XML"),
         (b"<html/>", "<html>"),
     ],
 )
