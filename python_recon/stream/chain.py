@@ -15,6 +15,7 @@ from python_recon.acquisition.coil_compression import compress
 from python_recon.acquisition.gating.cardiac_frames import gate
 from python_recon.acquisition.gating.physiology_record import PhysiologyRecord
 from python_recon.acquisition.noise import whiten
+from python_recon.acquisition.noise_level import with_noise
 from python_recon.acquisition.radial.delays import correct
 from python_recon.acquisition.radial.density import fill_density
 from python_recon.acquisition.radial.extent import field_of_view_scale, narrow, trim, widen
@@ -272,4 +273,4 @@ def _prepare_kspace(kspace: KSpace, config: Config) -> KSpace:
     device = set_up(config)
     kspace = widen(kspace, config.field_of_view_scale or field_of_view_scale(kspace))
     kspace = compress(correct(kspace, config.trajectory.correct_delay), config.coils)
-    return fill_density(kspace, config.density).to_torch(device)
+    return fill_density(with_noise(kspace), config.density).to_torch(device)
