@@ -67,6 +67,21 @@ class Counters:
 
 
 @dataclass(frozen=True)
+class NoiseLevel:
+    """The noise of k-space that is white: of one variance in all coils, and independent."""
+
+    std: float
+    """Standard deviation of the real part of a sample, and of its imaginary part."""
+    is_measured: bool
+    """Whether a noise scan told it; False: it was estimated from the data themselves."""
+
+    @property
+    def variance(self) -> float:
+        """Of a complex sample."""
+        return 2 * self.std**2
+
+
+@dataclass(frozen=True)
 class Readout:
     """One readout of all coils, trimmed of discarded samples and in forward order."""
 
@@ -88,6 +103,8 @@ class Readout:
     user_float: tuple[float, ...] = ()
     channel_mask: tuple[int, ...] = ()
     """Bits of the receive channels that are in use; empty when unknown."""
+    noise: NoiseLevel | None = None
+    """After whitening; None: not known."""
     is_noise: bool = False
     is_reversed: bool = False
     """Acquired from the far end; the samples are in forward order already."""
@@ -153,6 +170,8 @@ class KSpace:
     is_shared: Array | None = None
     """(frame, spoke) bool, True for spokes borrowed from neighbouring frames (view sharing): only their
     outer samples count, where the frame's own spokes are too sparse. None: no sharing."""
+    noise: NoiseLevel | None = None
+    """Of every sample; None: not known."""
     spoke_times_s: np.ndarray | None = None
     """(frame, spoke) float64, time of each spoke."""
     times_s: np.ndarray | None = None

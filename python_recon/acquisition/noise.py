@@ -10,13 +10,14 @@ import numpy as np
 
 from python_recon.acquisition.screening import screen
 from python_recon.config import NoiseConfig
-from python_recon.data import Readout, Scan
+from python_recon.data import NoiseLevel, Readout, Scan
 from python_recon.errors import DataError
 
 logger = logging.getLogger(__name__)
 
 _SAMPLES_PER_COIL = 4
 """Noise samples a coil below which a covariance is not worth using."""
+_WHITE = NoiseLevel(1.0, is_measured=True)
 _SMALLEST_EIGENVALUE = 1e-6
 """Relative to the largest: below, a combination of coils counts as without noise (a dead channel)."""
 
@@ -90,7 +91,7 @@ class _Whitener:
                 self._refused.add(readout.n_coils)
             return readout
         matrix = (self._scale(readout.sample_time_us) * self.matrix).astype(np.complex64)
-        return replace(readout, data=matrix @ readout.data)
+        return replace(readout, data=matrix @ readout.data, noise=_WHITE)
 
     def _scale(self, dwell_time_us: float) -> float:
         # The factor 2 makes the variance 1 in each of the two parts. A longer dwell time lets less noise

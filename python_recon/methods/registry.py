@@ -19,6 +19,7 @@ from python_recon.arrays import Array
 from python_recon.config import METHOD_GROUP, Config, Section, load_preset, nearest
 from python_recon.data import CoilMaps, KSpace
 from python_recon.errors import ConfigError
+from python_recon.judging.risk import ExpectedError
 from python_recon.resources.memory import Need, series_need
 from python_recon.resources.schedule import Budget
 
@@ -35,6 +36,8 @@ class Reconstruction:
     """What a next fit may start from (``Budget.start``); None: nothing."""
     comment: str = ""
     """What a reader of the images should know, such as a part of the method that the data did not allow."""
+    expected: ExpectedError | None = None
+    """How far the images are expected to lie from the true ones; None: the method does not tell."""
     later: Iterable[Array] = ()
     """The frames after those of ``images``, in blocks that are made as they are asked for: each may be sent
     while the next is made. An error that comes with one leaves the frames from there on to a simpler

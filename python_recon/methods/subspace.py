@@ -8,14 +8,16 @@ well. The component images u minimise ::
 by accelerated proximal gradient from the time average and the changes of the low-resolution series, the two
 proximal maps one after the other; the normal operator acts in the subspace and costs as many FFTs as there
 are components, not frames. Feng et al. (GRASP-Pro),
-doi:10.1002/mrm.28082; Tamir et al., doi:10.1002/mrm.26102. The spatial term is ours: without it, what all
-frames together leave undersampled is regularised by stopping early only.
+doi:10.1002/mrm.28082; Tamir et al., doi:10.1002/mrm.26102. The spatial term is ours, and so is the choice of
+lambda and mu: by default those of least risk (:mod:`python_recon.judging.weights`).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from pydantic import Field
@@ -23,16 +25,19 @@ from pydantic import Field
 from python_recon.config import Section
 from python_recon.data import CoilMaps, KSpace
 from python_recon.fields.resampling import resample_images
+from python_recon.judging.weights import Weight, number, tuned, without_auto
 from python_recon.methods.grasp import minimise_variation
 from python_recon.methods.registry import Method, Reconstruction
 from python_recon.operators.differences import SpatialVariation, TotalVariation, neighbour_differences
 from python_recon.operators.sense import density_of
 from python_recon.operators.sense_problem import SenseProblem, time_average
 from python_recon.operators.toeplitz import SenseGram, SubspaceGram
-from python_recon.resources.schedule import Budget, Steps
-from python_recon.solvers.fista import accelerated_proximal_gradient
+from python_recon.resources.schedule import Budget, Steps, silent
+from python_recon.solvers.fista import Proximal, accelerated_proximal_gradient
 
 _MOST_STEPS = 16
+FIRST = {"spatial_regularisation": 0.4, "regularisation": 1.5}
+"""Weights from which the search begins, and which are taken where there is no time for one."""
 
 
 class SubspaceOptions(Section):
@@ -40,13 +45,12 @@ class SubspaceOptions(Section):
 
     components: int = Field(8, ge=1, le=256)
     """Dimension of the temporal subspace."""
-    iterations: int | None = Field(None, ge=1, le=100_000)
+    iterations: int | None = Field(None, ge=1, le=1000)
     """Gradient steps; None: as many as the undersampling of a frame asks for, 16 at most."""
-    regularisation: float = Field(1.5, ge=0, le=1e6)
-    """lambda in units of the noise of the data term's gradient."""
-    spatial_regularisation: float = Field(0.5, ge=0, le=1e6)
-    """mu in the same units, for as many spokes in the whole scan as Nyquist demands; it rises as they get
-    fewer."""
+    regularisation: Weight = "auto"
+    """lambda in units of the noise of the data term's gradient; auto: that of least risk."""
+    spatial_regularisation: Weight = "auto"
+    """mu in the same units; auto: that of least risk."""
     training_matrix: int = Field(40, ge=16, le=1024)
     """Matrix of the low-resolution series that gives the basis."""
     training_iterations: int = Field(16, ge=1, le=1000)
@@ -62,6 +66,8 @@ class LowRank:
     components: torch.Tensor
     """(component, y, x) complex."""
     iterations: int
+    options: SubspaceOptions
+    """With the weights that were taken."""
 
     @property
     def images(self) -> torch.Tensor:
@@ -72,37 +78,82 @@ class LowRank:
 def run(kspace: KSpace, maps: CoilMaps, options: SubspaceOptions, budget: Budget) -> Reconstruction:
     """The series; stops at the deadline with what it has."""
     result = solve(kspace, maps, options, budget)
-    details = {"iterations": result.iterations, "components": result.basis.shape[1]}
+    details = {
+        "iterations": result.iterations,
+        "components": result.basis.shape[1],
+        **{name: getattr(result.options, name) for name in FIRST},
+    }
     return Reconstruction(result.images, details)
 
 
 def solve(kspace: KSpace, maps: CoilMaps, options: SubspaceOptions, budget: Budget) -> LowRank:
-    """Basis and component images."""
-    low = low_resolution_series(kspace, maps, options, budget)
-    basis = leading_components(low, options.components)
-    problem = SenseProblem.from_kspace(kspace, maps)
-    start = time_average(kspace, maps) + _changes(low, kspace.matrix)
-    in_time = TotalVariation(
-        neighbour_differences(kspace.n_frames, kspace.is_periodic).to(basis.device) @ basis
-    )
-    in_space = SpatialVariation()
-    weight = options.regularisation * problem.noise
-    spatial_weight = options.spatial_regularisation * undersampling(kspace) * problem.noise
+    """Basis and component images; weights that are to be chosen are chosen first."""
 
-    def prox(images: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
-        return in_space.prox(in_time.prox(images, step * weight), step * spatial_weight)
+    def prepare(data: KSpace, its_maps: CoilMaps) -> Callable[[SubspaceOptions], torch.Tensor]:
+        quiet = _Slice(data, its_maps, replace(budget, report=silent))
+        return lambda tried: quiet.solve(tried).images
 
-    steps = Steps(budget, "subspace", options.iterations or steps_needed(kspace))
-    components = accelerated_proximal_gradient(
-        SubspaceGram(problem.kernels, problem.maps, basis),
-        torch.einsum("fk,fyx->kyx", basis.to(problem.right_side.dtype), problem.right_side),
-        prox,
-        torch.einsum("fk,fyx->kyx", basis.to(start.dtype), start),
-        1 / SenseGram(problem.kernels, problem.maps).norm(),
-        steps.planned,
-        steps.is_last,
-    )
-    return LowRank(basis, components, steps.done)
+    chosen = tuned(prepare, kspace, maps, options, FIRST, budget)
+    return _Slice(kspace, maps, budget).solve(chosen)
+
+
+class _Slice:
+    """A slice that is solved with one set of weights after the other; what they share is made once."""
+
+    def __init__(self, kspace: KSpace, maps: CoilMaps, budget: Budget) -> None:
+        self._kspace, self._maps, self._budget = kspace, maps, budget
+        self._bases: dict[float, tuple[torch.Tensor, SubspaceGram, torch.Tensor]] = {}
+
+    @cached_property
+    def _problem(self) -> SenseProblem:
+        return SenseProblem.from_kspace(self._kspace, self._maps)
+
+    @cached_property
+    def _step(self) -> torch.Tensor:
+        return 1 / SenseGram(self._problem.kernels, self._problem.maps).norm()
+
+    @cached_property
+    def _average(self) -> torch.Tensor:
+        return time_average(self._kspace, self._maps)
+
+    def solve(self, options: SubspaceOptions) -> LowRank:
+        """Its components with these weights."""
+        problem, (basis, gram, start) = self._problem, self._subspace(options)
+        steps = Steps(self._budget, "subspace", options.iterations or steps_needed(self._kspace))
+        components = accelerated_proximal_gradient(
+            gram,
+            _projected(basis, problem.right_side),
+            self._variation(basis, options),
+            start,
+            self._step,
+            steps.planned,
+            steps.is_last,
+        )
+        return LowRank(basis, components, steps.done, options)
+
+    def _subspace(self, options: SubspaceOptions) -> tuple[torch.Tensor, SubspaceGram, torch.Tensor]:
+        """Basis, normal operator and first components; they depend on the weight of variation over time."""
+        weight = number(options.regularisation)
+        if weight not in self._bases:
+            low = low_resolution_series(self._kspace, self._maps, options, self._budget)
+            basis = leading_components(low, options.components)
+            gram = SubspaceGram(self._problem.kernels, self._problem.maps, basis)
+            start = self._average + _changes(low, self._kspace.matrix)
+            self._bases = {weight: (basis, gram, _projected(basis, start))}  # only the last: they are large
+        return self._bases[weight]
+
+    def _variation(self, basis: torch.Tensor, options: SubspaceOptions) -> Proximal:
+        """The proximal map of both terms of regularisation, one after the other."""
+        kspace, noise = self._kspace, self._problem.noise
+        differences = neighbour_differences(kspace.n_frames, kspace.is_periodic).to(basis.device)
+        in_time, in_space = TotalVariation(differences @ basis), SpatialVariation()
+        temporal = number(options.regularisation) * noise
+        spatial = number(options.spatial_regularisation) * noise
+        return lambda images, step: in_space.prox(in_time.prox(images, step * temporal), step * spatial)
+
+
+def _projected(basis: torch.Tensor, series: torch.Tensor) -> torch.Tensor:
+    return torch.einsum("fk,fyx->kyx", basis.to(series.dtype), series)
 
 
 def undersampling(kspace: KSpace) -> torch.Tensor:
@@ -133,7 +184,8 @@ def low_resolution_series(
     low, low_maps = _at_low_resolution(kspace, maps, options.training_matrix)
     steps = Steps(budget, "temporal basis", options.training_iterations)
     differences = neighbour_differences(kspace.n_frames, kspace.is_periodic).to(kspace.data.device)
-    return minimise_variation(low, low_maps, differences, options.regularisation, steps)
+    weight = number(without_auto(options, FIRST).regularisation)
+    return minimise_variation(low, low_maps, differences, weight, steps)
 
 
 def leading_components(series: torch.Tensor, count: int) -> torch.Tensor:

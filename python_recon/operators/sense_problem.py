@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 
 from python_recon.data import CoilMaps, KSpace
+from python_recon.errors import ShapeError
 from python_recon.operators.nufft import Nufft
 from python_recon.operators.sense import Sense, combine, data_weights, density_of
 from python_recon.operators.toeplitz import point_spread_kernels
@@ -51,15 +51,8 @@ def time_average(kspace: KSpace, maps: CoilMaps) -> torch.Tensor:
 
 
 def right_side_noise(kspace: KSpace, weights: torch.Tensor) -> torch.Tensor:
-    """Standard deviation in a pixel of the right side, a scalar, from the samples furthest from the centre.
-
-    There the object is faint and the median of the magnitude (Rayleigh: sigma sqrt(ln 4) for a standard
-    deviation sigma of each part) is that of the noise. Where it is not, the estimate is high, and counts
-    what undersampling scatters as noise, which suits its use as a scale for regularisation.
-    """
-    radius = torch.linalg.vector_norm(kspace.trajectory, dim=-1) * (weights > 0)
-    furthest = radius.topk(max(1, kspace.n_samples // 20), -1).indices
-    outer = kspace.data.gather(-1, furthest[:, None].expand(-1, kspace.n_coils, -1, -1))
-    measured = outer.transpose(1, 2)[radius.amax(-1) > 0]
-    deviation = measured.abs().median() * math.sqrt(2 / math.log(4))
-    return deviation * (weights**2).sum((1, 2)).mean().sqrt() / math.sqrt(kspace.matrix[0] * kspace.matrix[1])
+    """Standard deviation in a pixel of the right side, a scalar."""
+    if kspace.noise is None:
+        raise ShapeError("the k-space has no noise level; with_noise estimates it")
+    mean = (weights**2).sum((1, 2)).mean()
+    return (kspace.noise.variance * mean / (kspace.matrix[0] * kspace.matrix[1])).sqrt()

@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from python_recon.acquisition.coil_compression import compress, compress_with_maps, reduce_many
+from python_recon.acquisition.noise_level import with_noise
 from python_recon.acquisition.optional import attempt
 from python_recon.acquisition.radial.delays import correct
 from python_recon.acquisition.radial.density import fill_density
@@ -135,6 +136,7 @@ def _prepare_kspace(
     else:
         kspace, maps = compress_with_maps(kspace, maps, config.coils)
         maps = maps.to_torch(device)
+    kspace = with_noise(kspace)
     if kspace.density is None:
         kspace = fill_density(kspace, config.density, budget.share(_SHARE))
     return kspace.to_torch(device), maps, comment

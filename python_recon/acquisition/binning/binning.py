@@ -173,6 +173,7 @@ def _frame(cut: Cut, number: int, run: int, scan: Scan, matrix: tuple[int, int])
         trajectory=np.stack([r.trajectory for r in readouts if r.trajectory is not None])[None],
         matrix=matrix,
         is_shared=is_shared if is_shared.any() else None,
+        noise=middle.noise,
         spoke_times_s=np.array([[r.time_s for r in readouts]]),
         times_s=np.array([np.mean([r.time_s for r in cut.own])]),
         physiology_s=np.array([middle.physiology_s], np.float64),

@@ -1,0 +1,69 @@
+"""The noise of a scan without a noise scan, from the data themselves."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from python_recon.arrays import to_numpy
+from python_recon.data import KSpace, NoiseLevel
+
+_BANDS = (0.55, 0.65, 0.75, 0.85)
+"""Edges of bands of the projections, as shares of half their width: beyond the object, as a rule, and short
+of the ends, where the receiver's filter damps the noise, too."""
+_LEAST_OVERSAMPLING = 1.5
+"""Of the readout, below which the object fills the projections."""
+_OUTER_SHARE = 20
+"""One of so many samples of a spoke, the outermost, tells the noise where projections cannot."""
+
+
+def with_noise(kspace: KSpace) -> KSpace:
+    """The k-space with its noise, estimated where no noise scan told it."""
+    if kspace.noise is not None:
+        return kspace
+    return replace(kspace, noise=NoiseLevel(estimate_noise(kspace), is_measured=False))
+
+
+def estimate_noise(kspace: KSpace) -> float:
+    """Standard deviation of the real part of a sample, and of its imaginary part; a mean over the coils.
+
+    A spoke's transform is a projection, as wide as its samples lie dense: beyond the object it holds noise
+    only. Where the readout is hardly oversampled, the samples furthest from the centre are taken for noise,
+    which is too much where the object reaches them. Medians keep spikes and rests of the object out.
+    """
+    data, trajectory = to_numpy(kspace.data), to_numpy(kspace.trajectory)
+    spokes = data.swapaxes(1, 2)[np.abs(data).any((1, 3))]
+    if not spokes.size:
+        return 0.0
+    spacing = float(np.median(np.linalg.norm(np.diff(trajectory, axis=2), axis=-1)))
+    power = _beyond_object(spokes) if 0 < spacing * _LEAST_OVERSAMPLING <= 1 else _outermost(kspace)
+    return math.sqrt(power / 2)
+
+
+def _beyond_object(spokes: np.ndarray) -> float:
+    """Mean power of a sample (spoke, coil, readout), from the quietest band beyond the object."""
+    n_samples = spokes.shape[-1]
+    # Without a window the object would ring through the whole projection.
+    window = np.hanning(n_samples + 2)[1:-1]
+    window /= np.linalg.norm(window)
+    projections = np.fft.fftshift(np.fft.fft(spokes * window.astype(np.float32), axis=-1), axes=-1)
+    position = np.abs(np.arange(n_samples) - n_samples // 2) / (n_samples / 2)
+    powers = []
+    for low, high in itertools.pairwise(_BANDS):
+        band = projections[..., (position >= low) & (position < high)]
+        powers.append(np.median(np.abs(band) ** 2, axis=(0, 2)).mean() / math.log(2))
+    return float(min(powers))
+
+
+def _outermost(kspace: KSpace) -> float:
+    """Mean power of the samples furthest from the centre."""
+    data = to_numpy(kspace.data)
+    radius = np.linalg.norm(to_numpy(kspace.trajectory), axis=-1)
+    count = max(1, kspace.n_samples // _OUTER_SHARE)
+    furthest = np.argsort(radius, axis=-1)[..., -count:]
+    outer = np.take_along_axis(data, furthest[:, None], axis=-1).swapaxes(1, 2)
+    measured = outer[np.abs(data).any((1, 3))]
+    return float(np.median(np.abs(measured) ** 2) / math.log(2))
