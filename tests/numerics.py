@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from python_recon.acquisition.radial.density import ramp_density
-from python_recon.data import CoilMaps, KSpace
+from python_recon.data import CoilMaps, KSpace, NoiseLevel
 from python_recon.evaluation.metrics import match_scale, psnr
 from python_recon.methods.registry import Reconstruction, resolve
 from python_recon.phantom import HeartPhantom
@@ -150,6 +150,7 @@ def scan_heart(
         data=(data + noise * complex_noise(data.shape, 21)).astype(np.complex64),
         trajectory=trajectory,
         matrix=matrix,
+        noise=NoiseLevel(noise, is_measured=True),
         spoke_times_s=times_s,
         times_s=centres_s,
         physiology_s=np.stack(

@@ -30,6 +30,9 @@ from python_recon.resources.schedule import Budget, ProgressReport, part_of, sil
 from python_recon.resources.usage import Usage, measure
 from python_recon.stream import chain
 
+_TOLD = ("expected_error",)
+"""Details of a series that stand beside its scores."""
+
 Score: TypeAlias = Callable[[np.ndarray], Mapping[str, float]]
 
 
@@ -148,7 +151,8 @@ class _Run:
     def row(self, score: Score) -> Row:
         if self.series is None:
             return Row(self.method, None, {}, self.failure)
-        return Row(self.method, self.usage, score(self.series.images), self.series.comment)
+        known = {name: self.series.details[name] for name in _TOLD if name in self.series.details}
+        return Row(self.method, self.usage, {**score(self.series.images), **known}, self.series.comment)
 
 
 def _run(method: str, kspace: KSpace, config: Config, report: ProgressReport) -> _Run:

@@ -32,6 +32,7 @@ _SCORES = {
     "fsim_yt": _Column("FSIM y-t", 3, 1),
     "lpips": _Column("LPIPS", 3, -1),
     "held_out_error": _Column("Held-out error", 4, -1),
+    "expected_error": _Column("Expected error", 4),
 }
 
 

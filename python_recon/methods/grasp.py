@@ -8,17 +8,24 @@ conjugate gradients, and lambda is given in units of the noise, so that one defa
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import torch
 from pydantic import Field
 
 from python_recon.config import Section
 from python_recon.data import CoilMaps, KSpace
+from python_recon.judging.weights import Weight, number, tuned
 from python_recon.methods.registry import Method, Reconstruction
 from python_recon.operators.differences import TotalVariation, neighbour_differences
 from python_recon.operators.sense_problem import SenseProblem, time_average
 from python_recon.operators.toeplitz import SenseGram
-from python_recon.resources.schedule import Budget, Steps
+from python_recon.resources.schedule import Budget, Steps, silent
 from python_recon.solvers.fista import accelerated_proximal_gradient
+
+FIRST = {"regularisation": 4.0}
+"""Where the search for the weight begins, and what is taken where there is no time for one."""
 
 
 class GraspOptions(Section):
@@ -26,8 +33,9 @@ class GraspOptions(Section):
 
     iterations: int = Field(12, ge=1, le=100_000)
     """Gradient steps."""
-    regularisation: float = Field(4.0, ge=0, le=1e6)
-    """lambda in units of the noise of the data term's gradient."""
+    regularisation: Weight = 4.0
+    """lambda in units of the noise of the data term's gradient; auto: that of least risk, in seven times the
+    time."""
     is_periodic: bool = False
     """Whether the last frame is followed by the first; where the heart makes the frames, it always is."""
 
@@ -36,9 +44,20 @@ def run(kspace: KSpace, maps: CoilMaps, options: GraspOptions, budget: Budget) -
     """The series; stops at the deadline with what it has."""
     is_periodic = options.is_periodic or kspace.is_periodic
     differences = neighbour_differences(kspace.n_frames, is_periodic).to(kspace.data.device)
-    steps = Steps(budget, "grasp", options.iterations)
-    images = minimise_variation(kspace, maps, differences, options.regularisation, steps)
-    return Reconstruction(images, {"iterations": steps.done})
+    quiet = replace(budget, report=silent)
+
+    def prepare(data: KSpace, its_maps: CoilMaps) -> Callable[[GraspOptions], torch.Tensor]:
+        def images_of(tried: GraspOptions) -> torch.Tensor:
+            trial = Steps(quiet, "grasp", tried.iterations)
+            return minimise_variation(data, its_maps, differences, number(tried.regularisation), trial)
+
+        return images_of
+
+    chosen = tuned(prepare, kspace, maps, options, FIRST, budget)
+    steps = Steps(budget, "grasp", chosen.iterations)
+    images = minimise_variation(kspace, maps, differences, number(chosen.regularisation), steps)
+    details = {"iterations": steps.done, "regularisation": chosen.regularisation}
+    return Reconstruction(images, details, again=lambda data, its_maps: prepare(data, its_maps)(chosen))
 
 
 def minimise_variation(

@@ -6,6 +6,8 @@ Jackson et al., doi:10.1109/42.97598; combination: Roemer et al., doi:10.1002/mr
 
 from __future__ import annotations
 
+import torch
+
 from python_recon.config import Section
 from python_recon.data import CoilMaps, KSpace
 from python_recon.methods.registry import Method, Reconstruction
@@ -20,7 +22,11 @@ class GriddingOptions(Section):
 
 def run(kspace: KSpace, maps: CoilMaps, _options: GriddingOptions, _budget: Budget) -> Reconstruction:
     """Images of every frame; what is left out of k-space stays out."""
-    return Reconstruction(Sense(kspace, maps).adjoint(kspace.data * density_of(kspace)[:, None]))
+    return Reconstruction(_images(kspace, maps), again=_images)
+
+
+def _images(kspace: KSpace, maps: CoilMaps) -> torch.Tensor:
+    return Sense(kspace, maps).adjoint(kspace.data * density_of(kspace)[:, None])
 
 
 METHOD = Method(run, GriddingOptions, direct_need)

@@ -38,6 +38,9 @@ class Reconstruction:
     """What a reader of the images should know, such as a part of the method that the data did not allow."""
     expected: ExpectedError | None = None
     """How far the images are expected to lie from the true ones; None: the method does not tell."""
+    again: Callable[[KSpace, CoilMaps], Array] | None = None
+    """Makes images (frame, y, x) of other data in exactly the same way, with the weights that were chosen, so
+    that the expected error can be told; None: the method tells it itself, or cannot be repeated."""
     later: Iterable[Array] = ()
     """The frames after those of ``images``, in blocks that are made as they are asked for: each may be sent
     while the next is made. An error that comes with one leaves the frames from there on to a simpler

@@ -8,8 +8,8 @@ well. The component images u minimise ::
 by accelerated proximal gradient from the time average and the changes of the low-resolution series, the two
 proximal maps one after the other; the normal operator acts in the subspace and costs as many FFTs as there
 are components, not frames. Feng et al. (GRASP-Pro),
-doi:10.1002/mrm.28082; Tamir et al., doi:10.1002/mrm.26102. The spatial term is ours, and so is the choice of
-lambda and mu: by default those of least risk (:mod:`python_recon.judging.weights`).
+doi:10.1002/mrm.28082; Tamir et al., doi:10.1002/mrm.26102. The spatial term is ours, and so is its weight:
+by default that of least risk (:mod:`python_recon.judging.weights`).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class SubspaceOptions(Section):
     """Dimension of the temporal subspace."""
     iterations: int | None = Field(None, ge=1, le=1000)
     """Gradient steps; None: as many as the undersampling of a frame asks for, 16 at most."""
-    regularisation: Weight = "auto"
+    regularisation: Weight = 1.5
     """lambda in units of the noise of the data term's gradient; auto: that of least risk."""
     spatial_regularisation: Weight = "auto"
     """mu in the same units; auto: that of least risk."""
@@ -83,7 +83,11 @@ def run(kspace: KSpace, maps: CoilMaps, options: SubspaceOptions, budget: Budget
         "components": result.basis.shape[1],
         **{name: getattr(result.options, name) for name in FIRST},
     }
-    return Reconstruction(result.images, details)
+
+    def again(data: KSpace, its_maps: CoilMaps) -> torch.Tensor:
+        return _Slice(data, its_maps, replace(budget, report=silent)).solve(result.options).images
+
+    return Reconstruction(result.images, details, again=again)
 
 
 def solve(kspace: KSpace, maps: CoilMaps, options: SubspaceOptions, budget: Budget) -> LowRank:

@@ -24,6 +24,7 @@ from python_recon.resources.scan_context import timed
 from python_recon.resources.schedule import Budget, ProgressReport, silent
 from python_recon.resources.usage import peak_memory
 from python_recon.stream.arrivals import Arrivals
+from python_recon.stream.expectation import expectation
 from python_recon.stream.memory_forecast import forecast
 from python_recon.stream.preparation import prepare
 from python_recon.stream.previews import Previews
@@ -215,6 +216,8 @@ def _fit(
             )
             figures = {**result.details, **prepared.details, **peak_memory(kspace.data.device.type)}
             figures |= {"seconds_method": outcome.seconds, "virtual_coils": outcome.n_coils}
+            if outcome.n_coils == kspace.n_coils:
+                figures |= expectation(result, kspace, maps, outcome.seconds, budget)
             series = ImageSeries(images, outcome.method, FINAL_SERIES, comment=remarks, details=figures)
             if config.output.coil_maps and first == 0:
                 series = replace(series, coil_maps=_narrow_maps(maps, matrix))

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from python_recon.acquisition.noise_level import with_noise
 from python_recon.acquisition.radial.density import ramp_density
 from python_recon.data import CoilMaps, KSpace
 from python_recon.operators.sense import data_weights
@@ -40,7 +41,7 @@ def noise_scan(center=48, n_samples=96, n_spokes=13, sigma=1.0, signal=0.0):
     kspace = KSpace(data.astype(np.complex64), trajectory, matrix)
     maps = complex_noise((n_coils, *matrix), 4)
     maps /= np.linalg.norm(maps, axis=0)
-    return replace(kspace, density=ramp_density(kspace)), CoilMaps(maps, "test")
+    return with_noise(replace(kspace, density=ramp_density(kspace))), CoilMaps(maps, "test")
 
 
 @pytest.mark.parametrize("sigma", [1e-4, 1.0, 300.0])
@@ -81,7 +82,9 @@ def test_padding_does_not_dilute_the_noise():
     )
     cut = KSpace(kspace.data[:, :, :4], kspace.trajectory[:, :4], kspace.matrix)
     padded, expected = (
-        SenseProblem.from_kspace(replace(part, density=ramp_density(part)).to_torch(), maps.to_torch())
+        SenseProblem.from_kspace(
+            with_noise(replace(part, noise=None, density=ramp_density(part))).to_torch(), maps.to_torch()
+        )
         for part in (masked, cut)
     )
     assert float(padded.noise) == pytest.approx(float(expected.noise), rel=1e-3)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from python_recon.config import load_config
-from python_recon.data import CoilMaps, KSpace
+from python_recon.data import CoilMaps, KSpace, NoiseLevel
 from python_recon.errors import BackendError, ConfigError, DataError
 from python_recon.methods.registry import resolve
 from python_recon.resources import memory
@@ -34,6 +34,7 @@ def slice_of(size: Size) -> tuple[KSpace, CoilMaps]:
     trajectory = golden_spokes(size.n_frames, size.n_spokes, size.n_samples, size.matrix)
     data = complex_noise((size.n_frames, size.n_coils, size.n_spokes, size.n_samples), 1)
     kspace = KSpace(data.astype(np.complex64), trajectory.astype(np.float32), size.matrix)
+    kspace = replace(kspace, noise=NoiseLevel(1.0, is_measured=True))
     maps = complex_noise((size.n_coils, *size.matrix), 2).astype(np.complex64)
     maps = CoilMaps(maps / np.linalg.norm(maps, axis=0), "noise")
     return replace(kspace, density=ramp_density(kspace)).to_torch(), maps.to_torch()
