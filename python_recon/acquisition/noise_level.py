@@ -35,11 +35,13 @@ def estimate_noise(kspace: KSpace) -> float:
     which is too much where the object reaches them. Medians keep spikes and rests of the object out.
     """
     data, trajectory = to_numpy(kspace.data), to_numpy(kspace.trajectory)
-    spokes = data.swapaxes(1, 2)[np.abs(data).any((1, 3))]
+    is_there = np.abs(data).any((1, 3))
+    spokes, places = data.swapaxes(1, 2)[is_there], trajectory[is_there]
     if not spokes.size:
         return 0.0
-    spacing = float(np.median(np.linalg.norm(np.diff(trajectory, axis=2), axis=-1)))
-    power = _beyond_object(spokes) if 0 < spacing * _LEAST_OVERSAMPLING <= 1 else _outermost(kspace)
+    spacing = float(np.median(np.linalg.norm(np.diff(places, axis=1), axis=-1)))
+    is_wide = 0 < spacing * _LEAST_OVERSAMPLING <= 1
+    power = _beyond_object(spokes) if is_wide else _outermost(spokes, places)
     return math.sqrt(power / 2)
 
 
@@ -58,12 +60,10 @@ def _beyond_object(spokes: np.ndarray) -> float:
     return float(min(powers))
 
 
-def _outermost(kspace: KSpace) -> float:
-    """Mean power of the samples furthest from the centre."""
-    data = to_numpy(kspace.data)
-    radius = np.linalg.norm(to_numpy(kspace.trajectory), axis=-1)
-    count = max(1, kspace.n_samples // _OUTER_SHARE)
-    furthest = np.argsort(radius, axis=-1)[..., -count:]
-    outer = np.take_along_axis(data, furthest[:, None], axis=-1).swapaxes(1, 2)
-    measured = outer[np.abs(data).any((1, 3))]
-    return float(np.median(np.abs(measured) ** 2) / math.log(2))
+def _outermost(spokes: np.ndarray, places: np.ndarray) -> float:
+    """Mean power of the samples (spoke, coil, readout) furthest from the centre."""
+    radius = np.linalg.norm(places, axis=-1)
+    count = max(1, spokes.shape[-1] // _OUTER_SHARE)
+    furthest = np.argsort(radius, axis=-1)[:, -count:]
+    outer = np.take_along_axis(spokes, furthest[:, None], axis=-1)
+    return float(np.median(np.abs(outer) ** 2) / math.log(2))
