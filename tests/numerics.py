@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from python_recon.acquisition.noise_level import with_noise
 from python_recon.acquisition.radial.density import ramp_density
 from python_recon.data import CoilMaps, KSpace, NoiseLevel
 from python_recon.evaluation.metrics import match_scale, psnr
@@ -179,8 +180,19 @@ def run_method(
 
     method, validated = resolve(name, options)
     with torch.no_grad():
-        result = method.run(kspace.to_torch(device), maps.to_torch(device), validated, budget or Budget())
+        kspace = with_noise(kspace).to_torch(device)
+        result = method.run(kspace, maps.to_torch(device), validated, budget or Budget())
         return replace(result, images=torch.cat([result.images, *result.later]), later=())
+
+
+def told_share(result: Reconstruction) -> str:
+    """What a comment says of images that are the sum of a start and a share of a network."""
+    if result.state.start is None:
+        return ""
+    shares = result.details["shares"]
+    if not any(shares):
+        return "the network does not improve held-out spokes: these are the images of its start"
+    return f"subspace + {100 * sum(shares) / len(shares):.2g} % network"
 
 
 def budget_of_steps(n_steps: int) -> Budget:

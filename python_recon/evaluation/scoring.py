@@ -14,7 +14,7 @@ happens to lie, so all lines of a band across the moving region count: an eighth
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -23,7 +23,6 @@ from python_recon.evaluation.liveliest import liveliest_point
 from python_recon.evaluation.sharpness import edge_widths
 
 Normalisation: TypeAlias = Literal["least_squares", "percentile"]
-NORMALISATIONS: tuple[Normalisation, ...] = get_args(Normalisation)
 
 _CLIP_PERCENTILE = 99.0
 _BAND_SHARE = 1 / 8

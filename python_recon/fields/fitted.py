@@ -85,8 +85,9 @@ class FittedField:
         if not 0 <= position <= 1:
             raise ConfigError(f"the breath cannot be held at {position:g}: expected 0 to 1")
         if self.axis.kind == "navigator":
+            held = position * self.axis.span
             ends = (self.axis.start_s, self.axis.start_s + self.axis.duration_s)
-            return replace(self, axis=replace(self.axis, positions=tuple((end, position) for end in ends)))
+            return replace(self, axis=replace(self.axis, positions=tuple((end, held) for end in ends)))
         net, start = copy.deepcopy((self.net, self.start))
         parts = [part for module in (net, start) if module is not None for part in module.modules()]
         bases = [part for part in parts if isinstance(part, BreathingBasis)]

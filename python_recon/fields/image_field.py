@@ -100,7 +100,7 @@ class ComponentField(ImageField):
         generator: torch.Generator,
     ) -> None:
         super().__init__()
-        self.temporal = temporal
+        self.temporal, self.matrix = temporal, matrix
         finest = options.cells_per_pixel * max(matrix)
         ratio = max(1.0, finest / options.coarsest_cells) ** (1 / (options.levels - 1))
         self.grid = HashGrid(

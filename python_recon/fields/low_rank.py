@@ -69,16 +69,9 @@ class LowRankStart(nn.Module):
     def signal(self, k: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         """Signal (point, coil) at k (point, 2) and t (point,)."""
         result = torch.zeros(len(k), len(self.maps), dtype=self.pixels.dtype, device=k.device)
-        for part in self._parts(k, t):
+        for part in Places(k, t, self.maps, self.temporal).signals(self.pixels):
             result += part
         return result
-
-    def components_signal(self, k: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        """The same of each component, (component, point, coil)."""
-        return torch.stack(list(self._parts(k, t)))
-
-    def _parts(self, k: torch.Tensor, t: torch.Tensor) -> Iterator[torch.Tensor]:
-        return Places(k, t, self.maps, self.temporal).signals(self.pixels)
 
     def grid(self) -> torch.Tensor:
         """Cartesian k-space of the components, (component, y, x, coil)."""

@@ -17,7 +17,7 @@ from python_recon.errors import DataError
 Kind = Literal["plain", "periodic"]
 AxisKind = Literal["plain", "periodic", "navigator"]
 
-_RESPIRATORY_SPAN = 0.5
+RESPIRATORY_SPAN = 0.5
 """Half a turn: {cos, sin}(2 pi r) tell the two ends of the breath apart."""
 _TOLERANCE = 1e-6
 """Excess over 0..1 that is put down to rounding."""
@@ -41,6 +41,9 @@ class TimeAxis:
     """All R waves from ``start_s`` on, rising, where beats differ in length; periodic only."""
     positions: tuple[tuple[float, float], ...] = ()
     """Times in s, rising, and positions 0..1 of the navigator; navigator only."""
+    span: float = 1.0
+    """Largest coordinate that a moment of the scan has: less than 1 where the ends of the breath, for
+    functions that wrap, are no neighbours."""
 
     def __post_init__(self) -> None:
         if not 0 < self.duration_s < math.inf or not math.isfinite(self.start_s):
@@ -82,13 +85,15 @@ class TimeAxis:
         return cls("periodic", float(r_waves[0]), usual_s, tuple(r_waves.tolist()))
 
     @classmethod
-    def from_navigator(cls, times_s: ArrayLike, positions: ArrayLike) -> TimeAxis:
-        """Axis of a navigator's positions, 0..1, at the times of the spokes (both any shape)."""
+    def from_navigator(cls, times_s: ArrayLike, positions: ArrayLike, span: float = 1.0) -> TimeAxis:
+        """Axis of a navigator's positions, 0..span, at the times of the spokes (both any shape)."""
         times = np.asarray(times_s, dtype=np.float64).ravel()
         order = np.argsort(times, kind="stable")
         known = np.stack([times, np.asarray(positions, dtype=np.float64).ravel()], -1)[order]
         axis = cls.from_times(times)
-        return cls("navigator", axis.start_s, axis.duration_s, positions=tuple(map(tuple, known.tolist())))
+        return cls(
+            "navigator", axis.start_s, axis.duration_s, positions=tuple(map(tuple, known.tolist())), span=span
+        )
 
     def of(self, times_s: ArrayLike) -> np.ndarray:
         """The coordinate of times in seconds: the same shape, float32 in 0..1.
@@ -131,7 +136,7 @@ class TimeAxis:
         of_time: torch.Tensor = TemporalHarmonics(harmonics_of(self.kind), n_harmonics).to(t.device)(t)
         if respiration is None:
             return of_time
-        _check_range("respiratory", respiration, _RESPIRATORY_SPAN)
+        _check_range("respiratory", respiration, RESPIRATORY_SPAN)
         of_breath = TemporalHarmonics("periodic", n_harmonics).to(t.device)(respiration)
         return torch.cat([of_time, of_breath], -1)
 
@@ -202,7 +207,7 @@ def respiratory_coordinate(navigator: np.ndarray, times_s: np.ndarray) -> np.nda
     breath = np.ptp(steady)
     if breath <= 1e-9 * np.abs(signal).max(initial=0):
         raise DataError("the navigator is constant or a straight line: fit without a respiratory coordinate")
-    coordinate = _RESPIRATORY_SPAN * (steady - steady.min()) / breath
+    coordinate = RESPIRATORY_SPAN * (steady - steady.min()) / breath
     return coordinate.reshape(times_s.shape).astype(np.float32)  # type: ignore[no-any-return]
 
 

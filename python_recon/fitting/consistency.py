@@ -30,6 +30,8 @@ class TileConsistency(nn.Module):
         Of :class:`~python_recon.losses.Pisco`.
     start
         Is added to the field, for the relation holds for the whole signal; None: nothing is.
+    span
+        Moments are drawn between 0 and it.
     """
 
     start_grid: torch.Tensor | None
@@ -42,8 +44,10 @@ class TileConsistency(nn.Module):
         n_tiles: int = 6,
         variant: str = "residual",
         start: LowRankStart | None = None,
+        span: float = 1.0,
     ) -> None:
         super().__init__()
+        self._span = span
         self._pisco = Pisco(n_coils, matrix, variant=variant)
         self._kernels = kernels_of("alternating")
         size = tile_size(n_coils, self._kernels[0], n_components=_TIMES)
@@ -60,7 +64,7 @@ class TileConsistency(nn.Module):
     def forward(self, field: KSpaceField, generator: torch.Generator) -> torch.Tensor:
         """Loss of the field at random tiles and moments."""
         k = self._tiles.coordinates(self._n_tiles, generator)
-        t = torch.rand(_TIMES, generator=generator, device=k.device)
+        t = self._span * torch.rand(_TIMES, generator=generator, device=k.device)
         values = self._values(field, k, t)
         if self._temporal is not None and self.start_grid is not None:
             index = (k * self.get_buffer("_half") + self.get_buffer("_half").floor()).round().long()
@@ -100,19 +104,29 @@ class ScatteredConsistency(nn.Module):
         (point, 2), the acquired samples.
     max_sets
         Sets of k-space.
+    span
+        The moment is drawn between 0 and it.
     """
 
     def __init__(
-        self, n_coils: int, n_readout: int, variant: str, samples_k: torch.Tensor, max_sets: int
+        self,
+        n_coils: int,
+        n_readout: int,
+        variant: str,
+        samples_k: torch.Tensor,
+        max_sets: int,
+        *,
+        span: float = 1.0,
     ) -> None:
         super().__init__()
+        self._span = span
         self._pisco = Pisco.published(n_coils, n_readout, variant, max_sets=max_sets)
         self._candidates = samples_k if variant == "distance" else None
 
     def forward(self, field: KSpaceField, generator: torch.Generator) -> torch.Tensor:
         """Loss of the field at random targets and one moment."""
         targets_k, patches_k = self._pisco.sample_patches(generator, self._candidates)
-        t = torch.rand(1, generator=generator, device=targets_k.device)
+        t = self._span * torch.rand(1, generator=generator, device=targets_k.device)
         through = self._pisco.gradient_through
         targets = _at_times(field, targets_k, t, through != "patches")[0]
         patches = _at_times(field, patches_k, t, through != "targets")[0]

@@ -9,12 +9,12 @@ import numpy as np
 from python_recon.acquisition.gating.spoke_phases import heartbeats, respiratory_position
 from python_recon.acquisition.spokes import has_clock, own_spokes, spoke_times
 from python_recon.data import KSpace
-from python_recon.fields.time_axis import TimeAxis
+from python_recon.fields.time_axis import RESPIRATORY_SPAN, TimeAxis, respiratory_coordinate
 
 _log = logging.getLogger(__name__)
 
 
-def time_axis(kspace: KSpace, kind: str) -> tuple[TimeAxis, str]:
+def time_axis(kspace: KSpace, kind: str, *, wraps: bool = False) -> tuple[TimeAxis, str]:
     """Time coordinate of a field, and why it is not the one that was asked for; empty where it is.
 
     Frames that are phases of the beat have the time of that beat, whatever was asked for. Where the signal
@@ -26,6 +26,9 @@ def time_axis(kspace: KSpace, kind: str) -> tuple[TimeAxis, str]:
         Prepared.
     kind
         scan, cardiac or breathing.
+    wraps
+        Whether the field's functions of time have a period of 1: the breath then takes half of it, so that
+        its ends are told apart.
     """
     if kspace.is_periodic:
         lack = "the frames are phases of the beat: the field's time is that of the beat"
@@ -34,7 +37,7 @@ def time_axis(kspace: KSpace, kind: str) -> tuple[TimeAxis, str]:
     if kind == "cardiac":
         axis, lack = _of_beats(kspace), "fewer than two heartbeats were found"
     elif kind == "breathing":
-        axis, lack = _of_breath(kspace), "no breathing was found"
+        axis, lack = _of_breath(kspace, wraps), "no breathing was found"
     if axis is not None:
         return axis, ""
     if lack:
@@ -61,11 +64,14 @@ def _of_beats(kspace: KSpace) -> TimeAxis | None:
     return None if beats is None else TimeAxis.from_r_waves(beats.r_waves_s)
 
 
-def _of_breath(kspace: KSpace) -> TimeAxis | None:
+def _of_breath(kspace: KSpace, wraps: bool) -> TimeAxis | None:
     position = respiratory_position(kspace.to_numpy()) if has_clock(kspace) else None
     if position is None:
         return None
-    return TimeAxis.from_navigator(_own_times(kspace), position[own_spokes(kspace)])
+    times, own = _own_times(kspace), position[own_spokes(kspace)]
+    if wraps:
+        return TimeAxis.from_navigator(times, respiratory_coordinate(own, times), RESPIRATORY_SPAN)
+    return TimeAxis.from_navigator(times, own)
 
 
 def _own_times(kspace: KSpace) -> np.ndarray:

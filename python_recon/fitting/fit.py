@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-from torch import nn
 
 from python_recon.fields.field import KSpaceField
 from python_recon.fitting.capture import Step, captured
@@ -172,8 +171,3 @@ class _Steps:
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
         return loss.detach()
-
-
-def parameters_of(module: nn.Module) -> int:
-    """Number of trainable parameters."""
-    return sum(p.numel() for p in module.parameters() if p.requires_grad)

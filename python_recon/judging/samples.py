@@ -19,9 +19,7 @@ class Samples:
     t: torch.Tensor
     """(point,), 0..1."""
     values: torch.Tensor
-    """(point, coil) complex64, in units of ``scale``."""
-    scale: float
-    """The largest magnitude of the scan."""
+    """(point, coil) complex64, in units of the largest magnitude of the scan."""
 
     @property
     def n_points(self) -> int:
@@ -50,5 +48,4 @@ class Samples:
             k=(kspace.trajectory[chosen] / half).flatten(0, 1),
             t=torch.as_tensor(t, device=device).repeat_interleave(values.shape[1]),
             values=values.flatten(0, 1) / scale,
-            scale=scale,
         )

@@ -12,24 +12,27 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
 from pydantic import Field
+from torch import nn
 
 from python_recon.data import CoilMaps, KSpace
 from python_recon.errors import BackendError
 from python_recon.fields.corrected import TOGETHER, CorrectedField
 from python_recon.fields.field import KSpaceField
 from python_recon.fitting.descent import FitReport
-from python_recon.fitting.fit import FitPlan, fit
+from python_recon.fitting.fit import fit
+from python_recon.fitting.gathered import gather
 from python_recon.fitting.tracking import Track, under, untracked
 from python_recon.judging.judge import Judge
 from python_recon.judging.samples import Samples
 from python_recon.losses import Iconik, innermost
-from python_recon.methods.neural_kspace import FitOptions, Problem, field_need, new_field, plan_of
+from python_recon.methods.field_problem import FieldProblem
+from python_recon.methods.neural_kspace import FitOptions, field_need, new_field, plan_of
 from python_recon.methods.registry import Method, Reconstruction
 from python_recon.resources.memory import Size, series_need
 from python_recon.resources.schedule import Budget, part_of
@@ -69,7 +72,8 @@ class _Stage:
 
 def run(kspace: KSpace, maps: CoilMaps, options: IconikOptions, budget: Budget) -> Reconstruction:
     """The series; stops at the deadline with the best field it has."""
-    problem = Problem.from_kspace(kspace, maps, options)
+    given = gather(kspace, maps, options.time, options.held_out_share, wraps=options.wraps)
+    problem = FieldProblem(given, options)
     stages, failure = [], ""
     try:
         for stage in _stages(problem, options, budget):
@@ -83,59 +87,73 @@ def run(kspace: KSpace, maps: CoilMaps, options: IconikOptions, budget: Budget) 
     return problem.reconstruction(chosen.net, None, report, comment)
 
 
-def calibrate(
-    net: CorrectedField,
-    samples: Samples,
-    options: IconikOptions,
-    budget: Budget,
-    generator: torch.Generator,
-    judge: Judge | None = None,
-    track: Track = untracked,
-) -> FitReport:
-    """Fit the convolutions to the innermost samples; the field stays as it is."""
+@dataclass(frozen=True)
+class Phase:
+    """A fit of one part of the corrected field, the other as it is."""
+
+    trains: Callable[[CorrectedField], nn.Module]
+    sees: Callable[[Samples, IconikOptions], Samples]
+    """The samples that it is fitted to."""
+    steps_and_rate: Callable[[IconikOptions], tuple[int, float]]
+
+    def __call__(
+        self,
+        net: CorrectedField,
+        samples: Samples,
+        options: IconikOptions,
+        budget: Budget,
+        generator: torch.Generator,
+        judge: Judge | None = None,
+        track: Track = untracked,
+    ) -> FitReport:
+        """Fit the part; raises BackendError where that diverges at once."""
+        net.train_only(self.trains(net))
+        steps, rate = self.steps_and_rate(options)
+        plan = plan_of(options, 0.0, 0.0, has_own_steps=False)
+        plan = replace(plan, steps=steps, batch=options.neighbourhoods, learning_rate=rate)
+        return fit(net, self.sees(samples, options), plan, budget, generator, judge=judge, track=track)
+
+
+def _innermost(samples: Samples, options: IconikOptions) -> Samples:
     inner = innermost(samples.k, options.calibration_share)
-    samples = replace(samples, k=samples.k[inner], t=samples.t[inner], values=samples.values[inner])
-    net.train_only(net.correction)
-    plan = _plan(options, options.calibration_steps, options.calibration_rate)
-    return fit(net, samples, plan, budget, generator, judge=judge, track=track)
+    return replace(samples, k=samples.k[inner], t=samples.t[inner], values=samples.values[inner])
 
 
-def refine(
-    net: CorrectedField,
-    samples: Samples,
-    options: IconikOptions,
-    budget: Budget,
-    generator: torch.Generator,
-    judge: Judge | None = None,
-    track: Track = untracked,
-) -> FitReport:
-    """Fit the field to all samples through the convolutions, which stay as they are."""
-    net.train_only(net.field)
-    plan = _plan(options, options.refinement_steps, options.refinement_rate)
-    return fit(net, samples, plan, budget, generator, judge=judge, track=track)
+calibrate = Phase(
+    trains=lambda net: net.correction,
+    sees=_innermost,
+    steps_and_rate=lambda options: (options.calibration_steps, options.calibration_rate),
+)
+"""Fits the convolutions to the innermost samples."""
+refine = Phase(
+    trains=lambda net: net.field,
+    sees=lambda samples, _: samples,
+    steps_and_rate=lambda options: (options.refinement_steps, options.refinement_rate),
+)
+"""Fits the field to all samples through the convolutions."""
 
 
-def _stages(problem: Problem, options: IconikOptions, budget: Budget) -> Iterator[_Stage]:
+def _stages(problem: FieldProblem, options: IconikOptions, budget: Budget) -> Iterator[_Stage]:
     """Field, calibration and refinement; those for which no time is left do not come."""
-    device = problem.samples.k.device
+    given, device = problem.given, problem.given.kspace.data.device
     generator = torch.Generator(device).manual_seed(options.seed)
-    judge = None if problem.held_out is None else Judge(problem.held_out)
-    field = new_field(problem, options, budget)
+    judge = None if given.held_out is None else Judge(given.held_out)
+    field = new_field(given, options, budget)
+    problem.begin(field, budget)
     plan = plan_of(options, 0.0, 0.0, has_own_steps=False)
     part, track = _part(budget, 0, "field"), under("field", problem.track)
-    report = fit(field, problem.samples, plan, part, generator, judge=judge, track=track)
+    report = fit(field, given.samples, plan, part, generator, judge=judge, track=track)
     yield _Stage(report, copy.deepcopy(field))
 
-    rows, columns = problem.kspace.matrix
+    rows, columns = given.kspace.matrix
     spacing = options.neighbour_step * torch.tensor([2 / columns, 2 / rows])
-    correction = Iconik(problem.kspace.n_coils, torch.Generator().manual_seed(options.seed))
+    correction = Iconik(given.kspace.n_coils, torch.Generator().manual_seed(options.seed))
     net = CorrectedField(field, correction, spacing).to(device)
-    for index, phase in enumerate((calibrate, refine), start=1):
+    for index, (name, phase) in enumerate((("calibrate", calibrate), ("refine", refine)), start=1):
         if budget.is_spent:
             return
-        part = _part(budget, index, phase.__name__)
-        track = under(phase.__name__, problem.track)
-        report = phase(net, problem.samples, options, part, generator, judge, track)
+        part, track = _part(budget, index, name), under(name, problem.track)
+        report = phase(net, given.samples, options, part, generator, judge, track)
         yield _Stage(report, copy.deepcopy(net))
 
 
@@ -164,12 +182,6 @@ def _joined(reports: list[FitReport]) -> FitReport:
         losses=[loss for report in reports for loss in report.losses],
         held_out=[error for report in reports for error in report.held_out],
     )
-
-
-def _plan(options: IconikOptions, steps: int, rate: float) -> FitPlan:
-    """Of a phase."""
-    plan = plan_of(options, 0.0, 0.0, has_own_steps=False)
-    return replace(plan, steps=steps, batch=options.neighbourhoods, learning_rate=rate)
 
 
 def _part(budget: Budget, index: int, label: str) -> Budget:

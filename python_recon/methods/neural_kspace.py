@@ -15,13 +15,12 @@ doi:10.1016/j.media.2025.103890 and arXiv:2404.08350.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 from pydantic import Field
 
-from python_recon.acquisition.spokes import spoke_times
 from python_recon.data import CoilMaps, KSpace
 from python_recon.fields.breathing import TemporalBasis
 from python_recon.fields.building import FieldOptions, build_field
@@ -30,16 +29,15 @@ from python_recon.fields.low_rank import LowRankStart
 from python_recon.fitting import needs
 from python_recon.fitting.consistency import ScatteredConsistency, TileConsistency
 from python_recon.fitting.descent import FitReport
-from python_recon.fitting.field_time import time_axis
 from python_recon.fitting.fit import Consistency, FitPlan, fit
+from python_recon.fitting.gathered import Gathered, TimeKind, gather
 from python_recon.fitting.keeping import KeepingOptions
 from python_recon.fitting.pisco_weight import PiscoWeight, number_of, weight_judge, weight_told
 from python_recon.fitting.shrinking import within_memory
 from python_recon.judging.judge import Judge
-from python_recon.judging.samples import Samples
 from python_recon.judging.weight_trials import WEIGHTS
 from python_recon.losses import kernels_of, tile_size
-from python_recon.methods.field_problem import FieldProblem, JudgedStart, hold_out, start_alone, unit_of
+from python_recon.methods.field_problem import FieldProblem, JudgedStart, start_alone
 from python_recon.methods.registry import Method, Reconstruction
 from python_recon.methods.subspace import SubspaceOptions, temporal_basis
 from python_recon.resources.memory import Size, series_need
@@ -54,7 +52,7 @@ _LEAST_BATCH = 128
 class FitOptions(FieldOptions, KeepingOptions):
     """Options that all neural k-space methods share."""
 
-    time: Literal["scan", "cardiac", "breathing"] = "scan"
+    time: TimeKind = "scan"
     """The field's time: of the scan; between R waves (periodic); or the position of the breath (of its
     waveform, or self-gated). Where R waves or breath cannot be told it is that of the scan; where frames are
     phases of the beat, that of the beat."""
@@ -99,44 +97,13 @@ class NeuralKSpaceOptions(FitOptions):
     """Share of the steps, at the beginning, that are made without PISCO."""
 
 
-@dataclass(frozen=True)
-class Problem(FieldProblem):
-    """A slice as a field of k-space sees it."""
-
-    samples: Samples
-    """Of the spokes that are fitted."""
-
-    @classmethod
-    def from_kspace(cls, kspace: KSpace, maps: CoilMaps, options: FitOptions) -> Problem:
-        """The samples on the device of the k-space.
-
-        Raises
-        ------
-        DataError
-            If the samples or the coil maps are all zero, or not finite.
-        """
-        scale = unit_of(kspace, maps)
-        axis, told = time_axis(kspace, options.time)
-        kept, held_out, comment = hold_out(kspace, axis, scale, options.held_out_share)
-        return cls(
-            kspace=kspace,
-            maps=maps,
-            axis=axis,
-            scale=scale,
-            kept=kept,
-            held_out=held_out,
-            comment="; ".join(filter(None, [told, comment])),
-            samples=Samples.of_spokes(kspace, kept, axis.of(spoke_times(kspace)[kept]), scale),
-            options=options,
-        )
-
-
 def run(kspace: KSpace, maps: CoilMaps, options: NeuralKSpaceOptions, budget: Budget) -> Reconstruction:
     """The series; stops at the deadline with the best field it has."""
-    problem = Problem.from_kspace(kspace, maps, options)
-    if options.start == "subspace" and problem.held_out is None:
+    given = gather(kspace, maps, options.time, options.held_out_share, wraps=options.wraps)
+    problem = FieldProblem(given, options)
+    if options.start == "subspace" and given.held_out is None:
         return start_alone(problem, budget)
-    start = JudgedStart.solve(problem, budget) if options.start == "subspace" else None
+    start = JudgedStart.solve(given, budget) if options.start == "subspace" else None
 
     def attempt(chosen: NeuralKSpaceOptions) -> tuple[KSpaceField, FitReport, str]:
         return _fitted(problem, chosen, start, budget)
@@ -150,55 +117,49 @@ def run(kspace: KSpace, maps: CoilMaps, options: NeuralKSpaceOptions, budget: Bu
 
 
 def _fitted(
-    problem: Problem, options: NeuralKSpaceOptions, start: JudgedStart | None, budget: Budget
+    problem: FieldProblem, options: NeuralKSpaceOptions, start: JudgedStart | None, budget: Budget
 ) -> tuple[KSpaceField, FitReport, str]:
     """The field, what became of its fit, and what the data did not allow."""
     first = None if start is None else start.first
-    net = new_field(problem, options, budget)
-    consistency, comment = _consistency(problem, options, first)
-    judge = _judge(problem, first)
+    given = problem.given
+    net = new_field(given, options, budget)
+    problem.begin(net, budget)
+    consistency, comment = _consistency(given, options, first)
+    judge = _judge(given, first)
     weight = options.pisco_weight
     report = fit(
         net,
-        problem.samples,
+        given.samples,
         plan_of(options, number_of(weight), options.pisco_from, options.pisco_form == "published"),
         budget if start is None else start.rest_of(budget),
-        torch.Generator(problem.samples.k.device).manual_seed(options.seed),
+        torch.Generator(given.samples.k.device).manual_seed(options.seed),
         judge=judge,
-        offset=None if first is None else first.signal(problem.samples.k, problem.samples.t),
+        offset=None if first is None else first.signal(given.samples.k, given.samples.t),
         consistency=consistency,
-        choose_weight=weight_judge(weight, net, problem.maps, judge),
+        choose_weight=weight_judge(weight, net, given.maps, judge),
         track=problem.track,
     )
     told = "" if consistency is None else weight_told(weight, report, judge is not None)
     return net, report, comment or told
 
 
-def new_field(problem: Problem, options: FitOptions, budget: Budget) -> KSpaceField:
-    """A field to be fitted: untrained, or where a former fit ended.
-
-    Raises
-    ------
-    DataError
-        If the checkpoint to go on from is none, or of another scan or kind.
-    """
+def new_field(given: Gathered, options: FitOptions, budget: Budget) -> KSpaceField:
+    """An untrained field."""
 
     def learned_basis() -> TemporalBasis:
-        basis = temporal_basis(problem.fitted_kspace, problem.maps, SubspaceOptions(), budget)
+        basis = temporal_basis(given.fitted_kspace, given.maps, SubspaceOptions(), budget)
         # Eigenvectors have no sign of their own; without one, rounding would decide what the seed means.
         peaks = basis.gather(0, basis.abs().argmax(0, keepdim=True))
-        return problem.temporal(basis * peaks.sign())
+        return given.temporal(basis * peaks.sign())
 
-    net = build_field(
+    return build_field(
         options,
-        problem.kspace.n_coils,
-        problem.samples.k.device,
-        problem.axis.kind,
-        learned_basis if problem.has_frame_basis else None,
+        given.kspace.n_coils,
+        given.kspace.data.device,
+        given.axis.kind,
+        learned_basis if given.has_frame_basis else None,
         options.seed,
     )
-    problem.begin(net, budget)
-    return net
 
 
 def plan_of(options: FitOptions, weight: float, begins: float, has_own_steps: bool) -> FitPlan:
@@ -218,18 +179,18 @@ def plan_of(options: FitOptions, weight: float, begins: float, has_own_steps: bo
     )
 
 
-def _judge(problem: Problem, start: LowRankStart | None) -> Judge | None:
-    held_out = problem.held_out
+def _judge(given: Gathered, start: LowRankStart | None) -> Judge | None:
+    held_out = given.held_out
     if held_out is None:
         return None
     return Judge(held_out, None if start is None else start.signal(held_out.k, held_out.t))
 
 
 def _consistency(
-    problem: Problem, options: NeuralKSpaceOptions, start: LowRankStart | None
+    given: Gathered, options: NeuralKSpaceOptions, start: LowRankStart | None
 ) -> tuple[Consistency | None, str]:
     """PISCO, or why there is none."""
-    kspace = problem.kspace
+    kspace = given.kspace
     if options.pisco_weight == 0:
         return None, ""
     if kspace.n_coils == 1:
@@ -241,10 +202,16 @@ def _consistency(
             n_tiles=options.pisco_sets,
             variant=options.pisco_variant,
             start=start,
+            span=given.axis.span,
         )
     else:
         module = ScatteredConsistency(
-            kspace.n_coils, kspace.n_samples, options.pisco_variant, problem.samples.k, options.pisco_sets
+            kspace.n_coils,
+            kspace.n_samples,
+            options.pisco_variant,
+            given.samples.k,
+            options.pisco_sets,
+            span=given.axis.span,
         )
     return module.to(kspace.data.device), ""
 

@@ -36,6 +36,8 @@ class Reconstruction:
     """What a next fit may start from (``Budget.start``); None: nothing."""
     comment: str = ""
     """What a reader of the images should know, such as a part of the method that the data did not allow."""
+    made_by: str = ""
+    """Name of the method whose images these are, where the configured one changed nothing; empty: its own."""
     expected: ExpectedError | None = None
     """How far the images are expected to lie from the true ones; None: the method does not tell."""
     again: Callable[[KSpace, CoilMaps], Array] | None = None

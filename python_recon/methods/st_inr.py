@@ -29,13 +29,13 @@ from python_recon.fields.low_rank import LowRankStart
 from python_recon.fields.view import View
 from python_recon.fitting.capture import captured
 from python_recon.fitting.descent import Descent, FitReport, adam, cosine, descend, gradient_step
+from python_recon.fitting.gathered import gather
 from python_recon.fitting.shrinking import within_memory
-from python_recon.methods.field_problem import JudgedStart, start_alone
+from python_recon.methods.field_problem import FieldProblem, JudgedStart, start_alone
 from python_recon.methods.registry import Method, Reconstruction
 from python_recon.methods.subspace_inr import (
     PATIENCE,
     ComponentFit,
-    ImageProblem,
     SubspaceInrOptions,
     components_need,
     data_term,
@@ -74,19 +74,20 @@ class StInrOptions(SubspaceInrOptions):
 
 def run(kspace: KSpace, maps: CoilMaps, options: StInrOptions, budget: Budget) -> Reconstruction:
     """The series; stops at the deadline with the best mixture it has."""
-    problem = ImageProblem.from_kspace(kspace, maps, options, options.held_out_share)
-    if problem.held_out is None:
+    given = gather(kspace, maps, "scan", options.held_out_share)
+    problem = FieldProblem(given, options)
+    if given.held_out is None:
         return start_alone(problem, budget)
-    start = JudgedStart.solve(problem, budget)
+    start = JudgedStart.solve(given, budget)
     for_field, first = start.rest_of(budget), start.first
 
     def attempt(chosen: StInrOptions) -> tuple[ComponentField, FitReport]:
-        net = new_field(problem, first.temporal, chosen)
+        net = new_field(given, first.temporal, chosen)
         if not problem.begin(net, budget):
             distil(net, first, chosen.distillation_steps, for_field, chosen.compiled == "auto")
-        term, judge = data_term(problem, net.temporal), held_out_judge(problem, net, first)
+        term, judge = data_term(given, net.temporal), held_out_judge(given, net, first)
         n_steps = chosen.steps + len(_FACTORS) * _trial_steps(chosen)
-        fit = ComponentFit(problem, net, chosen, term, judge, n_steps)
+        fit = ComponentFit(net, chosen, term, judge, n_steps, problem.track)
         return net, fit.run(_regularisation(fit, chosen, for_field), chosen.steps, for_field)
 
     (net, report), taken = within_memory(attempt, options)

@@ -25,11 +25,13 @@ from python_recon.fields.image_field import SpaceTimeField, SpaceTimeOptions
 from python_recon.fields.view import View
 from python_recon.fitting import needs
 from python_recon.fitting.descent import Descent, FitReport, adam, descend, stepping
+from python_recon.fitting.gathered import Gathered, gather
 from python_recon.fitting.keeping import KeepingOptions
 from python_recon.fitting.precision import mixed_precision
 from python_recon.fitting.shrinking import within_memory
+from python_recon.methods.field_problem import FieldProblem
 from python_recon.methods.registry import Method, Reconstruction
-from python_recon.methods.subspace_inr import PATIENCE, ImageProblem
+from python_recon.methods.subspace_inr import PATIENCE, amplitude_of
 from python_recon.operators.nufft import Library
 from python_recon.operators.sense import Sense
 from python_recon.resources.memory import Size, series_need
@@ -110,41 +112,42 @@ class Objective:
 
 def run(kspace: KSpace, maps: CoilMaps, options: StInrPaperOptions, budget: Budget) -> Reconstruction:
     """The series; stops at the deadline with the field that it has."""
-    problem = ImageProblem.from_kspace(kspace, maps, options, held_out_share=0.0)
+    problem = FieldProblem(gather(kspace, maps, "scan", held_out_share=0.0), options)
     (net, report), taken = within_memory(lambda chosen: _fitted(problem, chosen, budget), options)
     return problem.with_options(taken).reconstruction(net, None, report)
 
 
 def _fitted(
-    problem: ImageProblem, options: StInrPaperOptions, budget: Budget
+    problem: FieldProblem, options: StInrPaperOptions, budget: Budget
 ) -> tuple[SpaceTimeField, FitReport]:
     """The field and what became of its fit."""
-    net, kspace = new_field(problem, options), problem.kspace
+    given = problem.given
+    net, view = new_field(given, options), View.whole(given.kspace.matrix)
     goes_on = problem.begin(net, budget)
-    objective = objective_of(problem, float(net.amplitude) * problem.scale, options)
-    t = problem.frame_coordinates
+    objective = objective_of(given, float(net.amplitude) * given.scale, options)
+    t = given.frame_coordinates
 
     def backward(done: float) -> torch.Tensor:
         unlocked = net.grid.level_weights(_n_unlocked(1.0 if goes_on else done, options))
-        return _accumulate(net, objective, t, problem.view, unlocked)
+        return _accumulate(net, objective, t, view, unlocked)
 
     groups: list[dict[str, Any]] = [
         {"params": list(net.grid.parameters())},
         {"params": list(net.network.parameters()), "weight_decay": options.weight_decay},
     ]
-    optimiser = adam(groups, options.learning_rate, kspace.data.device)
+    optimiser = adam(groups, options.learning_rate, t.device)
     descent = Descent("fit", options.steps, lambda done: 1.0 if done < 0.5 else 0.5, PATIENCE)
     return net, descend(net, optimiser, stepping(optimiser, backward), descent, budget, track=problem.track)
 
 
-def objective_of(problem: ImageProblem, unit: float, options: StInrPaperOptions) -> Objective:
+def objective_of(given: Gathered, unit: float, options: StInrPaperOptions) -> Objective:
     """The loss of all spokes that were measured in the time of their frames."""
-    kspace = problem.kspace
-    own = torch.as_tensor(problem.kept, dtype=torch.float32, device=kspace.data.device)
+    kspace = given.kspace
+    own = torch.as_tensor(given.kept, dtype=torch.float32, device=kspace.data.device)
     # The gridder transforms the frames together. cufinufft would take them one by one, and wait after each.
     library: Library = "gridder" if kspace.data.is_cuda else "auto"
     return Objective(
-        sense=Sense(kspace, problem.maps, library=library),
+        sense=Sense(kspace, given.maps, library=library),
         data=kspace.data / unit,
         weights=own[:, None, :, None],
         options=options,
@@ -152,11 +155,11 @@ def objective_of(problem: ImageProblem, unit: float, options: StInrPaperOptions)
     )
 
 
-def new_field(problem: ImageProblem, options: StInrPaperOptions) -> SpaceTimeField:
+def new_field(given: Gathered, options: StInrPaperOptions) -> SpaceTimeField:
     """An untrained field."""
     generator = torch.Generator().manual_seed(options.seed)
-    net = SpaceTimeField(problem.amplitude, options, generator)
-    return net.to(problem.kspace.data.device)
+    net = SpaceTimeField(amplitude_of(given), options, generator)
+    return net.to(given.kspace.data.device)
 
 
 def _accumulate(

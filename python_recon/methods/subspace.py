@@ -92,13 +92,17 @@ def run(kspace: KSpace, maps: CoilMaps, options: SubspaceOptions, budget: Budget
 
 def solve(kspace: KSpace, maps: CoilMaps, options: SubspaceOptions, budget: Budget) -> LowRank:
     """Basis and component images; weights that are to be chosen are chosen first."""
+    return _Slice(kspace, maps, budget).solve(choose(kspace, maps, options, budget))
+
+
+def choose(kspace: KSpace, maps: CoilMaps, options: SubspaceOptions, budget: Budget) -> SubspaceOptions:
+    """The options with a number for every weight that is to be chosen."""
 
     def prepare(data: KSpace, its_maps: CoilMaps) -> Callable[[SubspaceOptions], torch.Tensor]:
         quiet = _Slice(data, its_maps, replace(budget, report=silent))
         return lambda tried: quiet.solve(tried).images
 
-    chosen = tuned(prepare, kspace, maps, options, FIRST, budget)
-    return _Slice(kspace, maps, budget).solve(chosen)
+    return tuned(prepare, kspace, maps, options, FIRST, budget)
 
 
 class _Slice:

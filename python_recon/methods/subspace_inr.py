@@ -39,14 +39,15 @@ from python_recon.fitting.descent import (
     gradient_step,
     set_rate,
 )
-from python_recon.fitting.field_time import time_axis
+from python_recon.fitting.gathered import Gathered, gather
 from python_recon.fitting.keeping import KeepingOptions
 from python_recon.fitting.shrinking import within_memory
+from python_recon.fitting.tracking import Track, untracked
 from python_recon.judging.judge import Judge
 from python_recon.judging.shares import Shares
-from python_recon.methods.field_problem import FieldProblem, hold_out, unit_of
+from python_recon.methods.field_problem import FieldProblem
 from python_recon.methods.registry import Method, Reconstruction
-from python_recon.methods.subspace import SubspaceOptions, temporal_basis, undersampling
+from python_recon.methods.subspace import SubspaceOptions, temporal_basis
 from python_recon.operators.sense import data_weights
 from python_recon.operators.sense_problem import right_side_noise, time_average
 from python_recon.resources.memory import Size, series_need
@@ -69,8 +70,8 @@ class SubspaceInrOptions(ImageFieldOptions, KeepingOptions):
     """Largest number of steps of the optimiser."""
     learning_rate: float = Field(1e-2, gt=0, le=10)
     """Of Adam, at first; it falls to zero along a cosine by the last step or the deadline."""
-    spatial_regularisation: float = Field(0.25, ge=0, le=1e6)
-    """mu, in the unit of that of ``subspace``."""
+    spatial_regularisation: float = Field(0.4, ge=0, le=1e6)
+    """mu, in the unit of that of ``subspace``: the noise of the data term's gradient."""
     held_out_share: float = Field(0.05, ge=0, le=0.5)
     """Share of the spokes that are held out to judge the fit by; 0: none, all steps are run."""
     seed: int = Field(0, ge=0, le=2**32 - 1)
@@ -87,37 +88,6 @@ class SubspaceInrOptions(ImageFieldOptions, KeepingOptions):
 
 
 @dataclass(frozen=True)
-class ImageProblem(FieldProblem):
-    """A slice as a field of images sees it."""
-
-    @classmethod
-    def from_kspace(
-        cls, kspace: KSpace, maps: CoilMaps, options: KeepingOptions, held_out_share: float
-    ) -> ImageProblem:
-        """A prepared slice on its device.
-
-        Raises
-        ------
-        DataError
-            If the samples or the coil maps are all zero, or not finite.
-        """
-        scale = unit_of(kspace, maps)
-        axis, _ = time_axis(kspace, "scan")
-        kept, held_out, comment = hold_out(kspace, axis, scale, held_out_share)
-        return cls(kspace, maps, axis, scale, kept, held_out, comment, options)
-
-    @property
-    def amplitude(self) -> float:
-        """Largest magnitude of the time average, in units of the largest sample."""
-        return float(time_average(self.fitted_kspace, self.maps).abs().amax()) / self.scale
-
-    @property
-    def view(self) -> View:
-        """All pixels of the scan."""
-        return View.whole(self.kspace.matrix)
-
-
-@dataclass(frozen=True)
 class DataTerm:
     """What a field of components is fitted to."""
 
@@ -128,25 +98,31 @@ class DataTerm:
 
 def run(kspace: KSpace, maps: CoilMaps, options: SubspaceInrOptions, budget: Budget) -> Reconstruction:
     """The series; stops at the deadline with the best field it has."""
-    problem = ImageProblem.from_kspace(kspace, maps, options, options.held_out_share)
-    basis = temporal_basis(problem.fitted_kspace, maps, SubspaceOptions(), budget)
+    given = gather(kspace, maps, "scan", options.held_out_share)
+    problem = FieldProblem(given, options)
+    basis = temporal_basis(given.fitted_kspace, maps, SubspaceOptions(), budget)
 
     def attempt(chosen: SubspaceInrOptions) -> tuple[ComponentField, FitReport]:
-        net = new_field(problem, problem.temporal(basis), chosen)
+        net = new_field(given, given.temporal(basis), chosen)
         problem.begin(net, budget)
-        term, judge = data_term(problem, net.temporal), held_out_judge(problem, net)
-        fit = ComponentFit(problem, net, chosen, term, judge, chosen.steps)
+        term, judge = data_term(given, net.temporal), held_out_judge(given, net)
+        fit = ComponentFit(net, chosen, term, judge, chosen.steps, problem.track)
         return net, fit.run(chosen.spatial_regularisation, chosen.steps, budget)
 
     (net, report), taken = within_memory(attempt, options)
     return problem.with_options(taken).reconstruction(net, None, report)
 
 
-def new_field(problem: ImageProblem, temporal: TemporalBasis, options: SubspaceInrOptions) -> ComponentField:
+def new_field(given: Gathered, temporal: TemporalBasis, options: SubspaceInrOptions) -> ComponentField:
     """An untrained field."""
     generator = torch.Generator().manual_seed(options.seed)
-    net = ComponentField(temporal, problem.amplitude, problem.kspace.matrix, options, generator)
-    return net.to(problem.kspace.data.device)
+    net = ComponentField(temporal, amplitude_of(given), given.kspace.matrix, options, generator)
+    return net.to(given.kspace.data.device)
+
+
+def amplitude_of(given: Gathered) -> float:
+    """Largest magnitude of the time average, in units of the largest sample."""
+    return float(time_average(given.fitted_kspace, given.maps).abs().amax()) / given.scale
 
 
 class ComponentFit:
@@ -164,18 +140,19 @@ class ComponentFit:
 
     def __init__(
         self,
-        problem: ImageProblem,
         net: ComponentField,
         options: SubspaceInrOptions,
         term: DataTerm,
         judge: Judgement | None,
         n_steps: int,
+        track: Track = untracked,
     ) -> None:
-        device = problem.kspace.data.device
-        self._problem, self._net, self._data, self._judge = problem, net, term.data, judge
+        device = net.amplitude.device
+        self._net, self._data, self._judge, self._track = net, term.data, judge, track
         self._rate, self._first = options.learning_rate, copy.deepcopy(net.state_dict())
+        self._view = View.whole(net.matrix)
         self._optimiser = adam(net.parameters(), options.learning_rate, device)
-        self._unit = undersampling(problem.fitted_kspace) * term.noise
+        self._unit = term.noise
         self._weight = torch.zeros((), device=device)
         step = gradient_step(self._optimiser, self._backward)
         captures = options.compiled == "auto"
@@ -186,8 +163,15 @@ class ComponentFit:
         self._begin()
         self._weight.copy_(spatial_regularisation * self._unit)
         descent = Descent("fit", steps, cosine, PATIENCE)
-        net, optimiser, track = self._net, self._optimiser, self._problem.track
-        return descend(net, optimiser, lambda *_: self._step(), descent, budget, self._judge, track)
+        return descend(
+            self._net,
+            self._optimiser,
+            lambda *_: self._step(),
+            descent,
+            budget,
+            self._judge,
+            self._track,
+        )
 
     def _begin(self) -> None:
         """Field and optimiser as they were at first, in the memory that a captured step knows."""
@@ -200,7 +184,7 @@ class ComponentFit:
 
     def _backward(self) -> torch.Tensor:
         """Leaves the gradients of the functional in the parameters, and gives the misfit."""
-        components = self._net.components(self._problem.view)
+        components = self._net.components(self._view)
         slope, misfit = self._data.slope(components.detach())
         loss = (slope.conj() * components).real.sum()
         loss = loss + self._weight * joint_variation(components, self._net.amplitude)
@@ -208,27 +192,28 @@ class ComponentFit:
         return misfit
 
 
-def data_term(problem: ImageProblem, temporal: TemporalBasis) -> DataTerm:
+def data_term(given: Gathered, temporal: TemporalBasis) -> DataTerm:
     """Of the spokes that are kept, each at its own time, in units of the scale."""
-    spokes = one_frame(replace(problem.fitted_kspace, data=problem.kspace.data / problem.scale))
-    curves = temporal(problem.spoke_coordinates).flatten(0, 1)
+    spokes = one_frame(replace(given.fitted_kspace, data=given.kspace.data / given.scale))
+    curves = temporal(given.spoke_coordinates).flatten(0, 1)
     noise = right_side_noise(spokes, data_weights(spokes))
-    return DataTerm(ComponentData.of_spokes(spokes, problem.maps, curves), noise)
+    return DataTerm(ComponentData.of_spokes(spokes, given.maps, curves), noise)
 
 
 def held_out_judge(
-    problem: ImageProblem, net: ComponentField, start: LowRankStart | None = None
+    given: Gathered, net: ComponentField, start: LowRankStart | None = None
 ) -> Judgement | None:
     """Judges a field, or what it adds to the components of a start, by the held-out spokes."""
-    held_out = problem.held_out
+    held_out = given.held_out
     if held_out is None:
         return None
     judge = Judge(held_out, None if start is None else start.signal(held_out.k, held_out.t))
-    places = {id(k): Places(k, t, problem.maps.maps, net.temporal) for k, t in judge.places}
+    places = {id(k): Places(k, t, given.maps.maps, net.temporal) for k, t in judge.places}
+    view = View.whole(given.kspace.matrix)
 
     @torch.no_grad()
     def judgement() -> tuple[float, Shares]:
-        components = net.components(problem.view)
+        components = net.components(view)
         if start is not None:
             components = components - start.pixels
         return judge(lambda k, _t: torch.stack(list(places[id(k)].signals(components))))

@@ -218,13 +218,13 @@ def _fit(
             figures |= {"seconds_method": outcome.seconds, "virtual_coils": outcome.n_coils}
             if outcome.n_coils == kspace.n_coils:
                 figures |= expectation(result, kspace, maps, outcome.seconds, budget)
-            series = ImageSeries(images, outcome.method, FINAL_SERIES, comment=remarks, details=figures)
+            series = ImageSeries(images, outcome.name, FINAL_SERIES, comment=remarks, details=figures)
             if config.output.coil_maps and first == 0:
                 series = replace(series, coil_maps=_narrow_maps(maps, matrix))
             part = kspace.frames(slice(first, first := first + len(images)))
             yield Fit(labelled(series, part), result.state if outcome.method == method else None)
     seconds = time.monotonic() - started
-    _log.info("%s: %s of %d frames in %.2f s", SliceKey.of(kspace), outcome.method, first, seconds)
+    _log.info("%s: %s of %d frames in %.2f s", SliceKey.of(kspace), outcome.name, first, seconds)
 
 
 def _narrow_maps(maps: CoilMaps, matrix: tuple[int, int]) -> np.ndarray:

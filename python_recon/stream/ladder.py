@@ -54,6 +54,11 @@ class Outcome:
     n_coils: int
     """Virtual coils that it had."""
 
+    @property
+    def name(self) -> str:
+        """Of the method whose images these are: another than the rung's where that changed nothing."""
+        return self.reconstruction.made_by or self.method
+
 
 def climb_down(
     kspace: KSpace, maps: CoilMaps, method: str, options: Mapping[str, Any], budget: Budget

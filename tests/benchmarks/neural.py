@@ -26,10 +26,11 @@ from python_recon.config import Section, load_config
 from python_recon.data import CoilMaps, KSpace
 from python_recon.evaluation.metrics import match_scale, psnr
 from python_recon.fields.field import KSpaceField
-from python_recon.fitting.fit import fit, parameters_of
+from python_recon.fitting.fit import fit
+from python_recon.fitting.gathered import Gathered, gather
 from python_recon.judging.samples import Samples
 from python_recon.losses import hdr
-from python_recon.methods.neural_kspace import FitOptions, Problem, new_field, plan_of
+from python_recon.methods.neural_kspace import FitOptions, new_field, plan_of
 from python_recon.methods.registry import Method, Reconstruction, resolve
 from python_recon.resources.schedule import Budget
 from python_recon.resources.usage import measure
@@ -99,10 +100,11 @@ class Loop(Contender):
         parameter and two moments, and writes all but the gradient.
         """
         layers = [layer for layer in self.net.modules() if isinstance(layer, nn.Linear)]
+        n_parameters = sum(each.numel() for each in self.net.parameters() if each.requires_grad)
         products = [2 * layer.in_features * layer.out_features for layer in layers]
         return Floor(
             other_flop=self.batch * (3 * sum(products) - products[0]),
-            moved_bytes=self.batch * (3 * 4 + 8 * self.net.n_coils) + 7 * 4 * parameters_of(self.net),
+            moved_bytes=self.batch * (3 * 4 + 8 * self.net.n_coils) + 7 * 4 * n_parameters,
         )
 
 
@@ -149,7 +151,7 @@ def _race_steps(reporter: Reporter, demo: Demo) -> None:
 def _loops(demo: Demo) -> list[Loop]:
     """Ours with the fast field, ours with the published one, and the plain one."""
     fast, published = resolve("nik", {})[1], resolve("pisco_paper", {})[1]
-    problem = Problem.from_kspace(demo.kspace, demo.maps, fast)
+    problem = gather(demo.kspace, demo.maps, fast.time, fast.held_out_share)
     return [
         _our_loop("ours: fast field", problem, fast, 30),
         _our_loop("ours: published network", problem, published, 3),
@@ -157,7 +159,7 @@ def _loops(demo: Demo) -> list[Loop]:
     ]
 
 
-def _our_loop(name: str, problem: Problem, options: FitOptions, steps: int) -> Loop:
+def _our_loop(name: str, problem: Gathered, options: FitOptions, steps: int) -> Loop:
     net = new_field(problem, options, Budget())
     plan = replace(plan_of(options, 0.0, 0.0, has_own_steps=False), steps=steps)
     generator = torch.Generator().manual_seed(0)
@@ -170,7 +172,7 @@ def _our_loop(name: str, problem: Problem, options: FitOptions, steps: int) -> L
     )
 
 
-def _plain_loop(name: str, problem: Problem, options: FitOptions, steps: int) -> Loop:
+def _plain_loop(name: str, problem: Gathered, options: FitOptions, steps: int) -> Loop:
     net = new_field(problem, options, Budget())
     loader = DataLoader(Points(problem.samples), batch_size=options.batch, shuffle=True, drop_last=True)
     batches = _endless(loader)

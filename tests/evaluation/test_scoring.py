@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 
 from python_recon.evaluation import metrics
-from python_recon.evaluation.scoring import NORMALISATIONS, truth_scores
+from python_recon.evaluation.scoring import Normalisation, truth_scores
 
 N_FRAMES, SHAPE = 8, (48, 40)
 
@@ -24,7 +26,7 @@ def spoilt(truth, level=0.05):
     return truth + level * np.random.default_rng(2).standard_normal(truth.shape)
 
 
-@pytest.mark.parametrize("normalisation", NORMALISATIONS)
+@pytest.mark.parametrize("normalisation", get_args(Normalisation))
 def test_the_truth_itself_is_perfect_at_any_scale_and_phase(truth, normalisation):
     found = truth_scores(7 * truth * np.exp(0.3j), truth, normalisation)
     assert found["nrmse"] == pytest.approx(0, abs=1e-7)
@@ -102,5 +104,5 @@ def test_edges_that_take_longer_than_those_of_the_truth():
 
 
 def test_constant_images_are_bad_not_an_error(truth):
-    for normalisation in NORMALISATIONS:
+    for normalisation in get_args(Normalisation):
         assert truth_scores(np.zeros_like(truth), truth, normalisation)["nrmse"] == pytest.approx(1)

@@ -15,9 +15,8 @@ from python_recon.config import BinningConfig
 from python_recon.fields.time_axis import SplineBasis
 from python_recon.fitting.checkpoint import load
 from python_recon.fitting.field_time import time_axis
-from python_recon.fitting.keeping import KeepingOptions
+from python_recon.fitting.gathered import gather
 from python_recon.methods.st_inr_paper import StInrPaperOptions, objective_of
-from python_recon.methods.subspace_inr import ImageProblem
 from python_recon.physiology import Physiology
 from tests.numerics import complex_noise, relative_error, run_method, scan_heart
 
@@ -78,6 +77,18 @@ def test_a_scan_without_a_clock_has_phases_all_the_same(gated):
     np.testing.assert_allclose(axis.of(np.arange(10)), np.arange(10) / 10, atol=1e-6)
 
 
+def test_the_ends_of_a_breath_are_apart_where_time_wraps():
+    """Functions of period 1 would take expiration for inspiration, if they lay at 0 and 1."""
+    scan = scan_heart(100, 5, 4, (32, 32), spacing_s=0.03, truth_every=100, breathing_amplitude_mm=12.0)
+    spans = {}
+    for wraps in (False, True):
+        axis, lack = time_axis(scan.kspace, "breathing", wraps=wraps)
+        assert (axis.kind, lack) == ("navigator", "")
+        spans[wraps] = np.ptp(axis.of(scan.kspace.spoke_times_s)), axis.span
+    assert spans[False] == pytest.approx((1.0, 1.0))
+    assert spans[True] == pytest.approx((0.5, 0.5))
+
+
 @pytest.mark.parametrize("name", ["nik", "pisco", "subspace_inr", "st_inr"])
 def test_a_basis_of_phases_wraps(gated, name, tmp_path):
     """It is learned from the phases, and the images at the end of the beat are those at its begin."""
@@ -96,7 +107,7 @@ def test_a_basis_of_phases_wraps(gated, name, tmp_path):
 
 
 def test_the_published_variation_joins_last_and_first_phase(gated):
-    problem = ImageProblem.from_kspace(gated.kspace.to_torch(), gated.maps.to_torch(), KeepingOptions(), 0.0)
+    problem = gather(gated.kspace.to_torch(), gated.maps.to_torch(), "scan", 0.0)
     options = StInrPaperOptions(temporal_variation=3.0, nuclear_norm=0.0)
     images = torch.as_tensor(complex_noise((10, 32, 32))).requires_grad_()
     joined = objective_of(problem, problem.scale, options)

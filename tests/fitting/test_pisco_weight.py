@@ -14,7 +14,7 @@ from python_recon.judging.weight_trials import WEIGHTS
 from python_recon.methods.registry import resolve
 from python_recon.resources.memory import Size
 from python_recon.resources.schedule import Budget
-from tests.numerics import run_method, scan_heart
+from tests.numerics import run_method, scan_heart, told_share
 
 SMALL = {"steps": 40, "batch": 128, "width": 32, "n_features": 64}
 ALONE = {**SMALL, "start": "none", "pisco_from": 0.2}
@@ -33,7 +33,8 @@ def test_the_choice_is_told_wherever_the_images_go(small_heart, tmp_path, caplog
     result = run(small_heart, name, start=start, checkpoint=str(path))
     chosen = result.details["chosen"]["consistency_weight"]
     assert chosen in WEIGHTS
-    assert result.comment == f"PISCO's weight {chosen:g}, chosen by held-out spokes"
+    told = f"PISCO's weight {chosen:g}, chosen by held-out spokes"
+    assert result.comment == "; ".join(filter(None, [told, told_share(result)]))
     assert load(path).options["pisco_weight"] == chosen
     assert sum("held-out error" in message for message in caplog.messages) == len(WEIGHTS)
 
@@ -53,7 +54,7 @@ def test_a_number_in_the_configuration_stays(small_heart):
     result = run(small_heart, pisco_weight=0.3)
     assert result.details["chosen"] == {}
     assert result.details["steps"] <= 40
-    assert result.comment == ""
+    assert result.comment == told_share(result)
     assert not torch.equal(result.images, run(small_heart, pisco_weight=0.03).images)
 
 
@@ -79,9 +80,8 @@ def test_one_coil_has_nothing_to_choose():
 def test_a_fit_that_is_too_short_to_choose_is_told(small_heart, seconds, steps):
     options = {**SMALL, "steps": steps}
     result = run_method("pisco", small_heart.kspace, small_heart.maps, budget=Budget(seconds), **options)
-    unused = "; the network does not improve held-out spokes: these are the images of its start"
     told = "the fit was too short to choose PISCO's weight"
-    assert result.comment == told + ("" if any(result.details["shares"]) else unused)
+    assert result.comment == "; ".join(filter(None, [told, told_share(result)]))
     assert torch.isfinite(torch.view_as_real(result.images)).all()
 
 

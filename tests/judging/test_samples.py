@@ -29,7 +29,6 @@ def test_samples_are_those_of_whole_spokes_in_order():
         expected = kspace.trajectory[frame, spoke] / torch.tensor([MATRIX[1] / 2, MATRIX[0] / 2])
         torch.testing.assert_close(samples.k[part], expected)
         torch.testing.assert_close(samples.t[part], torch.full((14,), (5 * frame + spoke) / 29))
-    assert samples.scale == 2.5
 
 
 def test_spokes_reach_the_edges_of_both_axes():

@@ -54,7 +54,7 @@ def samples():
     k = k[k.norm(dim=-1) < 1]
     t = torch.rand(len(k), generator=generator)
     with torch.no_grad():
-        return Samples(k, t, PointSources(torch.eye(N_COILS))(k, t), 1.0)
+        return Samples(k, t, PointSources(torch.eye(N_COILS))(k, t))
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from python_recon.methods.registry import resolve
 from python_recon.resources.schedule import Budget
 from python_recon.stream.ladder import climb_down
 from tests.methods.test_all import with_padding
-from tests.numerics import as_numpy, relative_error, run_method, scan_heart
+from tests.numerics import as_numpy, relative_error, run_method, scan_heart, told_share
 
 OURS = ["nik", "pisco", "pisco_dist"]
 PAPERS = ["nik_paper", "pisco_paper", "pisco_dist_paper"]
@@ -143,9 +143,8 @@ class TestWhatTheDataDoNotAllow:
         scan = scan_heart(6, 21, 1, (32, 32))
         maps = CoilMaps(np.ones((1, 32, 32), np.complex64), "none")
         result = run(name, scan, maps=maps, steps=2)
-        unused = "; the network does not improve held-out spokes: these are the images of its start"
         told = "one coil has no neighbours to learn from: fitted without PISCO"
-        assert result.comment == told + ("" if any(result.details["shares"]) else unused)
+        assert result.comment == "; ".join(filter(None, [told, told_share(result)]))
         assert torch.isfinite(torch.view_as_real(result.images)).all()
 
     def test_one_coil_is_enough_for_nik(self):

@@ -8,19 +8,23 @@ import numpy as np
 import pytest
 import torch
 
+from python_recon.acquisition.noise_level import with_noise
 from python_recon.acquisition.spokes import frame_times
 from python_recon.coil_maps import estimate
 from python_recon.config import CoilConfig
 from python_recon.errors import BackendError
 from python_recon.fields.fitted import FittedField
 from python_recon.fields.image_field import Correction
+from python_recon.fields.view import View
+from python_recon.fitting.gathered import gather
 from python_recon.methods import field_problem, st_inr
 from python_recon.methods.field_problem import low_rank_start
 from python_recon.methods.registry import resolve
-from python_recon.methods.st_inr import StInrOptions, distil
-from python_recon.methods.subspace_inr import ImageProblem, new_field
+from python_recon.methods.st_inr import distil
+from python_recon.methods.subspace import SubspaceOptions
+from python_recon.methods.subspace_inr import new_field
 from python_recon.resources.schedule import Budget
-from tests.numerics import as_numpy, complex_noise, relative_error, run_method, scan_heart
+from tests.numerics import as_numpy, complex_noise, relative_error, run_method, scan_heart, told_share
 
 SMALL = {"levels": 4, "width": 24, "distillation_steps": 30, "steps": 20}
 
@@ -52,7 +56,7 @@ def test_the_field_predicts_held_out_spokes_better_than_its_start(sparse, fitted
     """Its shares are what they ask for, and not nothing where spokes are as few as here."""
     assert len(fitted.details["shares"]) == 8
     assert 0.1 < max(fitted.details["shares"]) <= 1
-    assert fitted.comment == ""
+    assert fitted.comment == told_share(fitted)
     assert isinstance(fitted.state.net, Correction)
 
 
@@ -88,13 +92,13 @@ def test_captured_steps_are_those_taken_one_by_one(small_heart, name):
 
 def test_distillation_teaches_the_images_of_the_start(small_heart):
     options = resolve("st_inr", {})[1]
-    kspace, maps = small_heart.kspace.to_torch(), small_heart.maps.to_torch()
-    problem = ImageProblem.from_kspace(kspace, maps, StInrOptions(), 0.05)
+    kspace, maps = with_noise(small_heart.kspace).to_torch(), small_heart.maps.to_torch()
+    problem = gather(kspace, maps, "scan", 0.05)
     with torch.no_grad():
-        start = low_rank_start(problem, problem.kspace, Budget())
+        start = low_rank_start(problem, problem.kspace, SubspaceOptions(), Budget())
         net = new_field(problem, start.temporal, options)
         distil(net, start, 150, Budget())
-        assert relative_error(net.components(problem.view), start.pixels) < 0.1
+        assert relative_error(net.components(View.whole(problem.kspace.matrix)), start.pixels) < 0.1
 
 
 def test_moments_between_the_frames_and_finer_pixels_are_rendered(sparse, fitted):
@@ -126,10 +130,11 @@ def test_without_held_out_spokes_the_start_is_all(sparse, frames, share):
         expected = run_method("subspace", kspace, sparse.maps).images
         assert relative_error(result.images, expected) < 1e-4
         assert "without a judge, the images are those of the subspace start" in result.comment
+        assert result.made_by == "subspace"
         assert ("too few to hold some out" in result.comment) == (share > 0)
         assert isinstance(result.state, FittedField)
     else:
-        assert result.comment == ""
+        assert result.comment == told_share(result)
 
 
 def test_one_frame_of_many_spokes_is_static():

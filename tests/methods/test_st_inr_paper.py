@@ -3,11 +3,12 @@ from __future__ import annotations
 import pytest
 import torch
 
+from python_recon.acquisition.noise_level import with_noise
 from python_recon.config import load_preset
+from python_recon.fitting.gathered import gather
 from python_recon.methods import st_inr_paper
 from python_recon.methods.registry import resolve
 from python_recon.methods.st_inr_paper import Objective, StInrPaperOptions, new_field
-from python_recon.methods.subspace_inr import ImageProblem
 from python_recon.operators.sense import Sense
 from tests.numerics import complex_noise, relative_error, run_method
 
@@ -15,8 +16,8 @@ SMALL = {"levels": 4, "base_resolution": 6, "log2_table_size": 12, "width": 24, 
 
 
 def problem_of(scan):
-    kspace, maps = scan.kspace.to_torch(), scan.maps.to_torch()
-    return ImageProblem.from_kspace(kspace, maps, StInrPaperOptions(), 0.0)
+    kspace, maps = with_noise(scan.kspace).to_torch(), scan.maps.to_torch()
+    return gather(kspace, maps, "scan", 0.0)
 
 
 def objective_of(problem, **options):

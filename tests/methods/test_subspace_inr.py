@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 import torch
 
+from python_recon.acquisition.noise_level import with_noise
 from python_recon.acquisition.spokes import frame_times, spoke_times
 from python_recon.data import CoilMaps
 from python_recon.errors import BackendError, ConfigError, DataError
 from python_recon.fields.fitted import FittedField
 from python_recon.fields.low_rank import LowRankStart
+from python_recon.fitting.gathered import gather
 from python_recon.judging.judge import Judge
 from python_recon.judging.samples import Samples
 from python_recon.methods.registry import resolve
 from python_recon.methods.subspace_inr import (
-    ImageProblem,
     SubspaceInrOptions,
     data_term,
     held_out_judge,
@@ -35,8 +36,8 @@ def fitted(heart):
 
 
 def problem_of(scan, held_out_share=0.05, device="cpu"):
-    kspace, maps = scan.kspace.to_torch(device), scan.maps.to_torch(device)
-    return ImageProblem.from_kspace(kspace, maps, SubspaceInrOptions(), held_out_share)
+    kspace, maps = with_noise(scan.kspace).to_torch(device), scan.maps.to_torch(device)
+    return gather(kspace, maps, "scan", held_out_share)
 
 
 def test_images_are_near_the_truth(heart, fitted):
@@ -179,7 +180,7 @@ def test_data_and_maps_that_hold_nothing_are_refused(small_heart, name, value, f
 
 
 def test_a_fit_that_diverges_is_left_to_the_ladder(small_heart):
-    kspace, maps = small_heart.kspace.to_torch(), small_heart.maps.to_torch()
+    kspace, maps = with_noise(small_heart.kspace).to_torch(), small_heart.maps.to_torch()
     options = {"learning_rate": 1e30}
     with pytest.raises(BackendError, match=r"the fit diverged.*options\.learning_rate"):
         run_method("subspace_inr", kspace, maps, **options)

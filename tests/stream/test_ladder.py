@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from python_recon.acquisition.noise_level import with_noise
 from python_recon.config import Section
 from python_recon.data import CoilMaps, KSpace
 from python_recon.errors import BackendError, ConfigError
@@ -161,3 +162,11 @@ def _instead(name, method):
         return method if implementation == name else load_method(implementation)
 
     return load
+
+
+def test_images_bear_the_name_of_what_made_them():
+    """Too few spokes to judge a network by: the images are those of its start."""
+    scan = scan_heart(2, 8, 2, (32, 32))
+    kspace = with_noise(scan.kspace).to_torch()
+    outcome = climb_down(kspace, scan.maps.to_torch(), "pisco", {}, Budget())
+    assert (outcome.method, outcome.name) == ("pisco", "subspace")
