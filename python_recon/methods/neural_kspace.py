@@ -183,10 +183,9 @@ def new_field(problem: Problem, options: FitOptions, budget: Budget) -> KSpaceFi
     """
 
     def learned_basis() -> TemporalBasis:
-        basis = temporal_basis(problem.fitted_kspace, problem.maps, SubspaceOptions(), budget)
-        # Eigenvectors have no sign of their own; without one, rounding would decide what the seed means.
-        peaks = basis.gather(0, basis.abs().argmax(0, keepdim=True))
-        return problem.temporal(basis * peaks.sign())
+        return problem.temporal(
+            temporal_basis(problem.fitted_kspace, problem.maps, SubspaceOptions(), budget)
+        )
 
     net = build_field(
         options,

@@ -15,6 +15,9 @@ from python_recon.operators.nufft import Nufft
 from python_recon.operators.sense import Sense, combine, data_weights, density_of
 from python_recon.operators.toeplitz import point_spread_kernels
 
+_SAME_DISTANCE = 1e-2
+"""Cycles by which distances from the centre of k-space differ for no reason."""
+
 
 @dataclass(frozen=True)
 class SenseProblem:
@@ -58,7 +61,9 @@ def right_side_noise(kspace: KSpace, weights: torch.Tensor) -> torch.Tensor:
     what undersampling scatters as noise, which suits its use as a scale for regularisation.
     """
     radius = torch.linalg.vector_norm(kspace.trajectory, dim=-1) * (weights > 0)
-    furthest = radius.topk(max(1, kspace.n_samples // 20), -1).indices
+    # Of two samples at the same distance the earlier one, whatever the last bit of their places.
+    order = torch.linspace(0, _SAME_DISTANCE, kspace.n_samples, device=radius.device)
+    furthest = (radius - order).topk(max(1, kspace.n_samples // 20), -1).indices
     outer = kspace.data.gather(-1, furthest[:, None].expand(-1, kspace.n_coils, -1, -1))
     measured = outer.transpose(1, 2)[radius.amax(-1) > 0]
     deviation = measured.abs().median() * math.sqrt(2 / math.log(4))
