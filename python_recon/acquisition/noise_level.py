@@ -16,6 +16,8 @@ _BANDS = (0.55, 0.65, 0.75, 0.85)
 of the ends, where the receiver's filter damps the noise, too."""
 _LEAST_OVERSAMPLING = 1.5
 """Of the readout, below which the object fills the projections."""
+_SAME_DISTANCE = 0.01
+"""Cycles per field of view."""
 _OUTER_SHARE = 20
 """One of so many samples of a spoke, the outermost, tells the noise where projections cannot."""
 
@@ -64,6 +66,8 @@ def _outermost(spokes: np.ndarray, places: np.ndarray) -> float:
     """Mean power of the samples (spoke, coil, readout) furthest from the centre."""
     radius = np.linalg.norm(places, axis=-1)
     count = max(1, spokes.shape[-1] // _OUTER_SHARE)
-    furthest = np.argsort(radius, axis=-1)[:, -count:]
+    # Of two samples at the same distance the earlier one, whatever the last bit of their places.
+    order = np.linspace(0, _SAME_DISTANCE, spokes.shape[-1])
+    furthest = np.argsort(radius - order, axis=-1)[:, -count:]
     outer = np.take_along_axis(spokes, furthest[:, None], axis=-1)
     return float(np.median(np.abs(outer) ** 2) / math.log(2))

@@ -20,6 +20,10 @@ _LEAST_WIDTH = 8
 """Of any region, so that the estimators' neighbourhoods fit in it."""
 _ANGLE_CLASSES = 3000
 """Angles of the half circle that are told apart; at the rim of the widest region 0.02 cycles."""
+_BETWEEN = 0.318
+"""Where classes begin, of one: not at the angles of uniform spokes, whose last bit is not to decide."""
+_RIM = 0.017
+"""By how much the region is wider, in cycles, for the same reason: samples lie on whole and half cycles."""
 
 
 @dataclass(frozen=True)
@@ -151,13 +155,13 @@ def _fitting_width(region: Region, width: int | None, spokes: torch.Tensor, matr
             needed,
         )
     wanted = min(max(sampled, region.narrowest), region.widest) if width is None else width
-    reach = 2 * float(_radius(spokes).nan_to_num().amax(1).median())
+    reach = 2 * (float(_radius(spokes).nan_to_num().amax(1).median()) + _RIM)
     return max(4 * int(min(wanted, reach, *matrix) // 4), _LEAST_WIDTH)
 
 
 def _columns(spokes: torch.Tensor, width: int) -> slice:
     """The samples that lie within the region on any spoke."""
-    inside = torch.nonzero((_radius(spokes) <= width / 2).any(0)).flatten()
+    inside = torch.nonzero((_radius(spokes) <= width / 2 + _RIM).any(0)).flatten()
     if len(inside) == 0:
         raise DataError(
             f"no sample lies within {width / 2:.0f} cycles per field of view of the centre of k-space; "
@@ -167,29 +171,47 @@ def _columns(spokes: torch.Tensor, width: int) -> slice:
 
 
 def _density(spokes: torch.Tensor, width: int) -> torch.Tensor:
-    """Area of each sample in k-space: its spoke's share of the half circle times the ramp.
-
-    The share is half the gap to the neighbouring angles, divided among spokes of the same angle, so that
-    repeated angles, gaps and fields of view of unequal sides are weighted right.
-    """
-    classes, member, count = torch.unique(_angle_class(spokes), return_inverse=True, return_counts=True)
-    gaps = torch.diff(classes, append=classes[:1] + _ANGLE_CLASSES)
-    share = (gaps + gaps.roll(1)) / (2 * _ANGLE_CLASSES) / count
+    """Area of each sample in k-space: its spoke's share of the half circle times the ramp."""
     radius = _radius(spokes)
     ends = spokes[:, -1] - spokes[:, 0]
     step = torch.linalg.vector_norm(ends, dim=-1, keepdim=True) / max(spokes.shape[1] - 1, 1)
     # The mean of |k| over the sample's length, which is not 0 at the centre.
     ramp = torch.where(radius < step / 2, (radius**2 + step**2 / 4) / step, radius)
-    area = math.pi * share[member][:, None] * ramp * step
-    return torch.where(radius <= width / 2, area, 0).to(torch.float32)
+    area = math.pi * _shares(_angle(spokes))[:, None] * ramp * step
+    return torch.where(radius <= width / 2 + _RIM, area, 0).to(torch.float32)
+
+
+def _shares(angle: torch.Tensor) -> torch.Tensor:
+    """Share of every spoke in the half circle, from angles (spoke,) in classes.
+
+    It is half the gaps to the neighbouring angles, evened out between spokes of about the same angle, so that
+    repeated angles, gaps and fields of view of unequal sides are weighted right. Spokes give their gaps to
+    the two classes between which they lie and take back what is due to them: the shares change as little as
+    the angles do, wherever classes begin.
+    """
+    order = torch.argsort(angle)
+    ordered = angle[order]
+    gaps = torch.diff(ordered, append=ordered[:1] + _ANGLE_CLASSES)
+    given = torch.empty_like(angle).index_copy_(0, order, (gaps + gaps.roll(1)) / (2 * _ANGLE_CLASSES))
+    below = angle.floor()
+    classes = torch.stack([below, below + 1]).long() % _ANGLE_CLASSES
+    parts = torch.stack([below + 1 - angle, angle - below])
+    counts, sums = angle.new_zeros(2, _ANGLE_CLASSES)
+    counts.put_(classes, parts, accumulate=True)
+    sums.put_(classes, parts * given, accumulate=True)
+    return (parts * (sums / counts.clamp_min(1e-9))[classes]).sum(0)
 
 
 def _radius(spokes: torch.Tensor) -> torch.Tensor:
     return torch.linalg.vector_norm(spokes, dim=-1)
 
 
+def _angle(spokes: torch.Tensor) -> torch.Tensor:
+    """Angle of every spoke in classes of the half circle, float64."""
+    ends = (spokes[:, -1] - spokes[:, 0]).nan_to_num().double()
+    return (torch.atan2(ends[:, 1], ends[:, 0]) * (_ANGLE_CLASSES / math.pi)).remainder(_ANGLE_CLASSES)
+
+
 def _angle_class(spokes: torch.Tensor) -> torch.Tensor:
     """Number of each spoke's angle among the classes of the half circle."""
-    ends = (spokes[:, -1] - spokes[:, 0]).nan_to_num()
-    angle = torch.atan2(ends[:, 1], ends[:, 0]) / math.pi
-    return torch.round(angle * _ANGLE_CLASSES).long() % _ANGLE_CLASSES
+    return (_angle(spokes) + _BETWEEN).floor().long() % _ANGLE_CLASSES

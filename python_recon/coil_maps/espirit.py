@@ -51,10 +51,11 @@ def _patches(calibration: Calibration) -> torch.Tensor:
 
 def _signal_space(patches: torch.Tensor) -> torch.Tensor:
     """Projection (coil * ky * kx, same) onto the space that the patches span above the noise."""
-    eigenvalues, eigenvectors = torch.linalg.eigh(patches.mH @ patches)
+    precise = patches.to(torch.complex128)  # energies below the threshold are lost in single precision
+    eigenvalues, eigenvectors = torch.linalg.eigh(precise.mH @ precise)
     count = int((eigenvalues > _NULL_SPACE * eigenvalues[-1]).sum())
     kept = eigenvectors[:, -min(count, len(eigenvalues) // 2) :]
-    return kept.conj() @ kept.T
+    return (kept.conj() @ kept.T).to(patches.dtype)
 
 
 def _image_operator(projection: torch.Tensor, n_coils: int) -> torch.Tensor:

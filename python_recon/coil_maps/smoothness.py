@@ -22,13 +22,19 @@ _FAINT = 0.1
 
 
 class SmoothBasis:
-    """Fourier series with Sobolev-weighted coefficients, so that unit white noise makes a smooth map."""
+    """Fourier series with Sobolev-weighted coefficients, so that unit white noise makes a smooth map.
 
-    def __init__(self, device: torch.device) -> None:
-        squared = (torch.arange(-_HIGHEST, _HIGHEST + 1, device=device) / _PERIOD) ** 2
+    Parameters
+    ----------
+    dtype
+        Of real numbers; coefficients and maps are complex ones of the same precision.
+    """
+
+    def __init__(self, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
+        squared = (torch.arange(-_HIGHEST, _HIGHEST + 1, device=device, dtype=dtype) / _PERIOD) ** 2
         power = squared[:, None] + squared
         self.scale = (1 + _STIFFNESS * power) ** (-_ORDER / 2)
-        self.waves = functools.lru_cache(maxsize=4)(functools.partial(_waves, _HIGHEST, device))
+        self.waves = functools.lru_cache(maxsize=4)(functools.partial(_waves, _HIGHEST, device, dtype))
         """(pixel, harmonic) values of the series at that many pixels of an axis."""
 
     @property
@@ -49,13 +55,15 @@ class SmoothBasis:
 class SmoothFit:
     """Weighted least-squares fit of maps on a coarse grid by a smooth series; one factorisation for all.
 
-    Minimises ``sum_r weight(r) |fit(r) - maps(r)|^2 + ridge |coefficients|^2`` for each coil.
+    Minimises ``sum_r weight(r) |fit(r) - maps(r)|^2 + ridge |coefficients|^2`` for each coil, in double
+    precision: the ridge is so small that single precision would leave the last third of the digits to chance.
     """
 
     def __init__(self, weight: torch.Tensor) -> None:
-        self.basis, self._weight = SmoothBasis(weight.device), weight
+        self._weight = weight.double()
+        self.basis = SmoothBasis(weight.device, torch.float64)
         gram = self._gram()
-        gram.diagonal().add_(_RIDGE * weight.sum())
+        gram.diagonal().add_(_RIDGE * self._weight.sum())
         self._factor = torch.linalg.cholesky(gram)
 
     def coefficients(self, maps: torch.Tensor) -> torch.Tensor:
@@ -65,18 +73,19 @@ class SmoothFit:
 
     def _gram(self) -> torch.Tensor:
         """Inner products of the weighted waves: the weight's spectrum at the differences of harmonics."""
-        rows, columns = (_waves(2 * _HIGHEST, self._weight.device, n) for n in self._weight.shape)
-        spectrum = rows.mH @ self._weight.to(rows.dtype) @ columns.conj()
-        harmonic = torch.arange(self.basis.shape[0], device=self._weight.device)
+        weight = self._weight
+        rows, columns = (_waves(2 * _HIGHEST, weight.device, weight.dtype, n) for n in weight.shape)
+        spectrum = rows.mH @ weight.to(rows.dtype) @ columns.conj()
+        harmonic = torch.arange(self.basis.shape[0], device=weight.device)
         step = harmonic[:, None] - harmonic + 2 * _HIGHEST
         gram = spectrum[step[:, None, :, None], step[None, :, None, :]]
         scale = self.basis.scale.flatten()
         return gram.reshape(len(scale), -1) * scale[:, None] * scale
 
 
-def _waves(highest: int, device: torch.device, n_pixels: int) -> torch.Tensor:
+def _waves(highest: int, device: torch.device, dtype: torch.dtype, n_pixels: int) -> torch.Tensor:
     """(pixel, harmonic) of the harmonics -highest..highest at the pixels of one axis."""
-    position = (torch.arange(n_pixels, device=device) - n_pixels // 2) / (n_pixels * _PERIOD)
+    position = (torch.arange(n_pixels, device=device, dtype=dtype) - n_pixels // 2) / (n_pixels * _PERIOD)
     phase = 2 * math.pi * position[:, None] * torch.arange(-highest, highest + 1, device=device)
     return torch.polar(torch.ones_like(phase), phase)
 
@@ -104,7 +113,7 @@ def smooth_maps(vectors: torch.Tensor, weight: torch.Tensor, matrix: tuple[int, 
         vectors = vectors * unit_phase((reference.conj() * vectors).sum(0)).conj()
         coefficients = fit.coefficients(vectors)
         reference = fit.basis.evaluate(coefficients, (vectors.shape[1], vectors.shape[2]))
-    return normalised(fit.basis.evaluate(coefficients, matrix))
+    return normalised(SmoothBasis(weight.device).evaluate(coefficients.to(torch.complex64), matrix))
 
 
 def virtual_coil(images: torch.Tensor) -> torch.Tensor:

@@ -147,10 +147,7 @@ def new_field(given: Gathered, options: FitOptions, budget: Budget) -> KSpaceFie
     """An untrained field."""
 
     def learned_basis() -> TemporalBasis:
-        basis = temporal_basis(given.fitted_kspace, given.maps, SubspaceOptions(), budget)
-        # Eigenvectors have no sign of their own; without one, rounding would decide what the seed means.
-        peaks = basis.gather(0, basis.abs().argmax(0, keepdim=True))
-        return given.temporal(basis * peaks.sign())
+        return given.temporal(temporal_basis(given.fitted_kspace, given.maps, SubspaceOptions(), budget))
 
     return build_field(
         options,

@@ -38,6 +38,9 @@ from python_recon.solvers.fista import Proximal, accelerated_proximal_gradient
 _MOST_STEPS = 16
 FIRST = {"spatial_regularisation": 0.4, "regularisation": 1.5}
 """Weights from which the search begins, and which are taken where there is no time for one."""
+_BORDER = 0.017
+"""Cycles by which the edge of low resolution lies off the whole and half cycles, where samples lie: their
+last bit is not to decide whether they are within."""
 
 
 class SubspaceOptions(Section):
@@ -197,10 +200,17 @@ def low_resolution_series(
 
 
 def leading_components(series: torch.Tensor, count: int) -> torch.Tensor:
-    """The leading temporal singular vectors (frame, component) of a series, at most one a frame."""
-    curves = torch.view_as_real(series).flatten(1)
+    """The leading temporal singular vectors (frame, component) of a series, at most one a frame.
+
+    The last of them hold a millionth of the first one's energy, and little more than what follows: single
+    precision would mix them. Their sign, which they do not have of their own, is that of their product with
+    numbers that no curve of a scan is orthogonal to.
+    """
+    curves = torch.view_as_real(series).flatten(1).double()
     vectors = torch.linalg.eigh(curves @ curves.T).eigenvectors
-    return vectors.flip(1)[:, : min(count, len(series))].contiguous()
+    leading = vectors.flip(1)[:, : min(count, len(series))]
+    arbitrary = torch.arange(len(series), dtype=leading.dtype, device=leading.device).square().cos()
+    return (leading * (arbitrary @ leading).sign()).to(series.real.dtype)
 
 
 def _changes(low: torch.Tensor, matrix: tuple[int, int]) -> torch.Tensor:
@@ -212,7 +222,7 @@ def _changes(low: torch.Tensor, matrix: tuple[int, int]) -> torch.Tensor:
 def _at_low_resolution(kspace: KSpace, maps: CoilMaps, matrix: int) -> tuple[KSpace, CoilMaps]:
     """The centre of k-space as a scan of a smaller matrix."""
     small = (min(matrix, kspace.matrix[0]), min(matrix, kspace.matrix[1]))
-    limits = torch.tensor([small[1] / 2, small[0] / 2], device=kspace.data.device)
+    limits = torch.tensor([small[1] / 2, small[0] / 2], device=kspace.data.device) - _BORDER
     density = density_of(kspace)
     inside = (kspace.trajectory.abs() < limits).all(-1) & (density > 0)
     window = inside.flatten(0, 1).any(0).nonzero()

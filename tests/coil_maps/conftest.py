@@ -37,6 +37,10 @@ class SimulatedScan:
             np.sum(np.abs(self.coil_images - explained) ** 2) / np.sum(np.abs(self.coil_images) ** 2)
         )
 
+    def difference(self, maps: np.ndarray, expected: np.ndarray) -> float:
+        """Largest difference of maps within the object."""
+        return float(np.abs(maps - expected)[:, np.abs(self.coil_images).sum(0) > 0].max())
+
 
 @pytest.fixture(scope="session")
 def simulate_scan() -> Callable[..., SimulatedScan]:
