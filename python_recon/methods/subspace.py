@@ -100,27 +100,35 @@ def solve(kspace: KSpace, maps: CoilMaps, options: SubspaceOptions, budget: Budg
 
 def choose(kspace: KSpace, maps: CoilMaps, options: SubspaceOptions, budget: Budget) -> SubspaceOptions:
     """The options with a number for every weight that is to be chosen."""
+    trials: list[_Slice] = []
 
     def prepare(data: KSpace, its_maps: CoilMaps) -> Callable[[SubspaceOptions], torch.Tensor]:
-        quiet = _Slice(data, its_maps, replace(budget, report=silent))
-        return lambda tried: quiet.solve(tried).images
+        trials.append(_Slice(data, its_maps, replace(budget, report=silent), trials[0] if trials else None))
+        return trials[-1].images
 
     return tuned(prepare, kspace, maps, options, FIRST, budget)
 
 
 class _Slice:
-    """A slice that is solved with one set of weights after the other; what they share is made once."""
+    """A slice that is solved with one set of weights after the other; what they share is made once.
 
-    def __init__(self, kspace: KSpace, maps: CoilMaps, budget: Budget) -> None:
-        self._kspace, self._maps, self._budget = kspace, maps, budget
+    So is what it shares with a twin, whose samples lie at the same places.
+    """
+
+    def __init__(self, kspace: KSpace, maps: CoilMaps, budget: Budget, twin: _Slice | None = None) -> None:
+        self._kspace, self._maps, self._budget, self._twin = kspace, maps, budget, twin
         self._bases: dict[float, tuple[torch.Tensor, SubspaceGram, torch.Tensor]] = {}
 
     @cached_property
     def _problem(self) -> SenseProblem:
+        if self._twin is not None:
+            return self._twin._problem.of(self._kspace, self._maps)
         return SenseProblem.from_kspace(self._kspace, self._maps)
 
     @cached_property
     def _step(self) -> torch.Tensor:
+        if self._twin is not None:
+            return self._twin._step
         return 1 / SenseGram(self._problem.kernels, self._problem.maps).norm()
 
     @cached_property
@@ -141,6 +149,10 @@ class _Slice:
             steps.is_last,
         )
         return LowRank(basis, components, steps.done, options)
+
+    def images(self, options: SubspaceOptions) -> torch.Tensor:
+        """The series (frame, y, x) with these weights."""
+        return self.solve(options).images
 
     def _subspace(self, options: SubspaceOptions) -> tuple[torch.Tensor, SubspaceGram, torch.Tensor]:
         """Basis, normal operator and first components; they depend on the weight of variation over time."""

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -40,6 +40,11 @@ class SenseProblem:
             right_side=sense.adjoint(kspace.data * weights[:, None]),
             noise=right_side_noise(kspace, weights),
         )
+
+    def of(self, kspace: KSpace, maps: CoilMaps) -> SenseProblem:
+        """The data term of other data at the same places."""
+        weights = data_weights(kspace)
+        return replace(self, right_side=Sense(kspace, maps).adjoint(kspace.data * weights[:, None]))
 
 
 def time_average(kspace: KSpace, maps: CoilMaps) -> torch.Tensor:
