@@ -8,15 +8,43 @@ TORCH_INDEX ?=
 VENV := .venv
 BIN := $(VENV)/bin
 OUT := demo_output
-DEMO ?= --matrix 128 --coils 8 --frames 24 --spokes-per-frame 13 --noise-scan
+DEMO ?= --matrix 128 --coils 8 --frames 24 --spokes-per-frame 13 --noise-scan --texture 0.1
+STILL ?= --matrix 128 --coils 8 --frames 1 --spokes-per-frame 34 --contraction 0 --breathing 0 --contrast 0 --texture 0.1
 INPUT ?=
 PISCO := $(BIN)/gadgetron-pisco
 SCAN := $(if $(INPUT),$(INPUT),$(OUT)/scan.h5)
 PREVIEW_CONFIG ?= radial_preview.xml
 STRONG_CONFIG ?= radial_grasp.xml
+STILL_CONFIG ?= radial_subspace.xml
 EVALUATION := evaluation
-METHODS ?= gridding,cg_sense,grasp,xd_grasp,subspace,nik,pisco
 OPTIONS ?=
+FIGURE ?= .assets/comparison.png
+FIGURE_METHODS ?= gridding,grasp,subspace,st_inr
+
+# What `make evaluate` runs: in full, hours; EVALUATE=short, minutes, before a change of a default.
+EVALUATE ?= full
+ifeq ($(EVALUATE),short)
+SCENES ?= cardiac_fast,cardiac_irregular,cardiac_textured
+SEEDS ?= 1
+SPOKES ?= 14,4
+STILL_SPOKES ?= 21
+SMALLER ?= --scene-set matrix=64 --scene-set coils=6
+EVALUATED := gridding cg_sense grasp subspace nik pisco st_inr
+else ifeq ($(EVALUATE),full)
+SCENES ?= cardiac_slow,cardiac_fast,cardiac_irregular,cardiac_textured
+SEEDS ?= 3
+SPOKES ?= 14,8,4,2
+STILL_SPOKES ?= 34,21,13
+SMALLER ?=
+EVALUATED := gridding cg_sense grasp xd_grasp subspace nik pisco st_inr
+else
+$(error EVALUATE is $(EVALUATE); it can be full or short)
+endif
+# Methods that a version may lack: those of them that have a preset.
+EVALUATED += $(patsubst python_recon/presets/%.yaml,%,$(wildcard python_recon/presets/motion.yaml python_recon/presets/zs_ssl.yaml))
+comma := ,
+space := $(subst ,, )
+METHODS ?= $(subst $(space),$(comma),$(strip $(EVALUATED)))
 TABLE_METHODS ?= gridding,cg_sense,grasp,xd_grasp,subspace,nik,pisco,iconik,subspace_inr,st_inr
 README := README.md
 
@@ -67,8 +95,10 @@ demo: $(VENV)/.installed
 	@$(if $(INPUT),true,$(PISCO) simulate "$(SCAN)" --overwrite $(DEMO))
 	@$(PISCO) replay -f "$(SCAN)" -c $(PREVIEW_CONFIG) -o $(OUT)/fast.h5 --overwrite --preview $(OUT)/fast
 	@$(PISCO) replay -f "$(SCAN)" -c $(STRONG_CONFIG) -o $(OUT)/strong.h5 --overwrite --preview $(OUT)/strong --report $(OUT)/report.html
-	@echo "Images:   $(OUT)/fast.h5 $(OUT)/strong.h5"
-	@echo "Previews: $(OUT)/fast $(OUT)/strong"
+	@$(if $(INPUT),true,$(PISCO) simulate $(OUT)/still_scan.h5 --overwrite $(STILL))
+	@$(if $(INPUT),true,$(PISCO) replay -f $(OUT)/still_scan.h5 -c $(STILL_CONFIG) -o $(OUT)/still.h5 --overwrite --preview $(OUT)/still)
+	@echo "Images:   $(OUT)/fast.h5 $(OUT)/strong.h5$(if $(INPUT),, $(OUT)/still.h5)"
+	@echo "Previews: $(OUT)/fast $(OUT)/strong$(if $(INPUT),, $(OUT)/still)"
 	@echo "Report:   $(OUT)/report.html"
 
 # The table of methods on the front page: all of them on the scan of the demo; then the tables that say what
@@ -78,11 +108,22 @@ table: $(VENV)/.installed
 	$(PISCO) compare -f $(OUT)/scan.h5 --truth $(OUT)/scan_truth.h5 --methods "$(TABLE_METHODS)" --out $(OUT)/comparison
 	$(BIN)/python -m tests.tables $(OUT)/comparison/comparison.json $(README)
 
-# Dimensions, spokes and normalisation as published with PISCO (doi 10.1016/j.media.2025.103890), but for what
-# OPTIONS says, more options of `compare`: make OPTIONS="--seeds 1" evaluate
+# Series with dimensions, spokes and normalisation as published with PISCO (doi 10.1016/j.media.2025.103890), but
+# for what OPTIONS says (more options of `compare`); still frames; and, in full, the figure of the front page.
 evaluate: $(VENV)/.installed
-	$(PISCO) compare --simulate cardiac_slow,cardiac_fast --seeds 3 --retrospective-spokes 14,8,4,2 \
-		--normalisation percentile --methods "$(METHODS)" --out $(EVALUATION) $(OPTIONS)
+	$(PISCO) compare --simulate $(SCENES) --seeds $(SEEDS) --retrospective-spokes $(SPOKES) \
+		--normalisation percentile --methods "$(METHODS)" --out $(EVALUATION)/series $(SMALLER) $(OPTIONS)
+	$(PISCO) compare --simulate still --seeds $(SEEDS) --retrospective-spokes $(STILL_SPOKES) \
+		--normalisation percentile --methods "$(METHODS)" --out $(EVALUATION)/still $(SMALLER) $(OPTIONS)
+	@cat $(EVALUATION)/series/comparison.md $(EVALUATION)/still/comparison.md > $(EVALUATION)/evaluation.md
+	@echo "Table:  $(EVALUATION)/evaluation.md"
+ifeq ($(EVALUATE),full)
+	$(PISCO) simulate $(EVALUATION)/demo.h5 --overwrite $(DEMO)
+	$(PISCO) compare -f $(EVALUATION)/demo.h5 --truth $(EVALUATION)/demo_truth.h5 \
+		--methods "$(FIGURE_METHODS)" --out $(EVALUATION)/figure
+	@cp $(EVALUATION)/figure/comparison.png $(FIGURE)
+	@echo "Figure: $(FIGURE)"
+endif
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2

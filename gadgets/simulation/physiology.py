@@ -9,7 +9,7 @@ from gadgets.files.headers import FIRST_TICK
 from gadgets.simulation.protocol import SimulateOptions
 from gadgets.translate.clock import TICK_S
 from gadgets.translate.waveforms import KINDS
-from python_recon.phantom import HeartPhantom
+from python_recon.phantom import Phantom
 from python_recon.physiology import Kind
 
 ECG_INTERVAL_S, BREATH_INTERVAL_S = 2.5e-3, 8e-3
@@ -44,7 +44,7 @@ def irregular_r_waves(options: SimulateOptions, end_s: float) -> tuple[float, ..
     return tuple(r_waves)
 
 
-def waveform_rows(options: SimulateOptions, phantom: HeartPhantom, end_s: float) -> np.ndarray:
+def waveform_rows(options: SimulateOptions, phantom: Phantom, end_s: float) -> np.ndarray:
     """The blocks of all waveforms of a scan that ends at ``end_s``, by their time, as rows of its file."""
     blocks = []
     if options.cardiac_signal in ("ecg", "both"):
@@ -74,7 +74,7 @@ def ecg(times_s: np.ndarray, r_waves_s: np.ndarray, seed: int = 0) -> np.ndarray
     return np.vstack([counts, triggers.astype(np.uint32)])
 
 
-def breath(times_s: np.ndarray, phantom: HeartPhantom, seed: int = 0) -> np.ndarray:
+def breath(times_s: np.ndarray, phantom: Phantom, seed: int = 0) -> np.ndarray:
     """(1, sample) uint32 of a bellows around the chest."""
     generator = np.random.default_rng([seed, 7])
     wanders = 100 * np.sin(2 * np.pi * times_s / 60) + 10 * generator.standard_normal(len(times_s))

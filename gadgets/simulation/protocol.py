@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import ismrmrd
@@ -17,7 +18,7 @@ from gadgets.translate.flags import NOISE, mask
 from gadgets.wire.header import header_text
 from python_recon.acquisition.radial.angles import GOLDEN_ANGLE_DEG
 from python_recon.config import Section
-from python_recon.phantom import FIELD_OF_VIEW_MM, HeartPhantom
+from python_recon.phantom import FIELD_OF_VIEW_MM, Phantom
 
 NOISE_SAMPLES = 256
 _NOISE_READOUTS = 32
@@ -52,7 +53,25 @@ class SimulateOptions(Section):
         "relative to blood: its inverse is the SNR of blood in a fully sampled Cartesian image.",
     )
     noise_scan: bool = Field(True, description="Begin with a noise scan, where there is noise.")
-    slices: int = Field(1, ge=1, le=1024, description="Parallel slices of the heart.")
+    object: Path | None = Field(
+        None,
+        description="What is scanned in place of the built-in heart: a NumPy file (.npy, .npz), NIfTI, "
+        "or a DICOM file or folder. One image is moved by beat and breath; a series brings its own motion.",
+    )
+    object_interval: float = Field(
+        0.0,
+        ge=0,
+        le=3_600_000,
+        description="Time between the images of a series, ms; it begins anew after its last. 0: they "
+        "span the scan.",
+    )
+    texture: float = Field(
+        0.0,
+        ge=0,
+        le=0.5,
+        description="Texture of the heart: standard deviation of a tissue relative to its intensity.",
+    )
+    slices: int = Field(1, ge=1, le=1024, description="Parallel slices of the object.")
     slice_order: Literal["sequential", "interleaved"] = Field(
         "sequential", description="One slice after the other, or a spoke of each in turn."
     )
@@ -153,14 +172,14 @@ def noise_heads(options: SimulateOptions) -> np.ndarray:
     return heads
 
 
-def imaging_heads(options: SimulateOptions, spokes: Spokes, part: slice, phantom: HeartPhantom) -> np.ndarray:
+def imaging_heads(options: SimulateOptions, spokes: Spokes, part: slice, phantom: Phantom) -> np.ndarray:
     """Headers of some of the imaging readouts."""
     times, slices, numbers = spokes.times_s[part], spokes.slices[part], spokes.numbers[part]
     heads = _heads(len(times), options, spokes.slice_offsets_mm[slices])
     heads["flags"] = _flags(spokes)[part]
     heads["scan_counter"] = options.n_noise_readouts + np.arange(len(spokes.slices))[part]
     heads["acquisition_time_stamp"] = FIRST_TICK + np.round(times / TICK_S)
-    if options.cardiac_signal in ("stamps", "both"):
+    if options.cardiac_signal in ("stamps", "both") and phantom.has_rhythm:
         heads["physiology_time_stamp"][:, 0] = np.round(phantom.time_since_r_wave_s(times) / TICK_S)
     heads["number_of_samples"] = 2 * options.matrix
     heads["center_sample"] = options.matrix
@@ -215,11 +234,12 @@ def header_xml(options: SimulateOptions) -> bytes:
     Its measurement id has four parts, as scanners write it: without a patient, Gadgetron's NoiseAdjust takes
     from them where it stores the noise.
     """
+    scanned = "heart" if options.object is None else "object"
     header = xsd.ismrmrdHeader(
         measurementInformation=xsd.measurementInformationType(
-            measurementID=f"simulated_radial_heart_{options.seed}",
+            measurementID=f"simulated_radial_{scanned}_{options.seed}",
             patientPosition="HFS",
-            protocolName="simulated_radial_heart",
+            protocolName=f"simulated_radial_{scanned}",
         ),
         acquisitionSystemInformation=_system(options),
         experimentalConditions=xsd.experimentalConditionsType(H1resonanceFrequency_Hz=63_870_000),

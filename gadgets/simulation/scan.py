@@ -1,4 +1,4 @@
-"""Simulated scans: an ISMRMRD file of a golden-angle scan of the phantom, and a file of the truth."""
+"""Simulated scans: an ISMRMRD file of a golden-angle scan of a phantom, and a file of the truth."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 
 from gadgets.files.mrd_file import TRUTH
 from gadgets.files.tables import NewScan, new_hdf5, readout_rows
-from gadgets.simulation.physiology import irregular_r_waves, waveform_rows
+from gadgets.simulation.objects import phantoms_of
+from gadgets.simulation.physiology import waveform_rows
 from gadgets.simulation.protocol import (
     NOISE_SAMPLES,
     SimulateOptions,
@@ -21,7 +22,7 @@ from gadgets.simulation.protocol import (
     plan_spokes,
 )
 from python_recon.errors import ConfigError
-from python_recon.phantom import HeartPhantom
+from python_recon.phantom import Phantom
 from python_recon.resources.schedule import ProgressReport
 
 __all__ = ["SimulateOptions", "simulate"]
@@ -37,7 +38,7 @@ class _Experiment:
     """The phantoms of all slices, their spokes and the receivers' noise."""
 
     options: SimulateOptions
-    phantoms: list[HeartPhantom]
+    phantoms: list[Phantom]
     spokes: Spokes
     mixing: np.ndarray
     """(coil, coil) matrix that colours white noise."""
@@ -54,7 +55,7 @@ def simulate(
     """Write a simulated scan, and its truth to a file of its own.
 
     The truth file holds ``images`` (slice, frame, y, x) complex64 at the middle of each frame, at the scan's
-    resolution (``HeartPhantom.reference``, with the shading of whitened coils where the scan has a noise
+    resolution (``Phantom.reference``, with the shading of whitened coils where the scan has a noise
     scan: what coil maps of unit root-sum-of-squares give), ``coil_maps`` (slice, coil, y, x)
     of unit root-sum-of-squares as received, ``times_s`` (slice, frame), ``r_waves_s`` (r_wave,) by the same
     clock, which starts with the first imaging readout, ``noise_covariance`` (coil, coil) of the real and of
@@ -76,7 +77,9 @@ def simulate(
     Raises
     ------
     ConfigError
-        When a file exists and may not be replaced, or cannot be written.
+        When a file exists and may not be replaced, or cannot be written, or options exclude each other.
+    DataError
+        When the object's file cannot be read or holds no images.
     """
     path = Path(path)
     truth_path = Path(truth_path) if truth_path else path.with_name(f"{path.stem}{TRUTH}.h5")
@@ -94,24 +97,11 @@ def simulate(
 
 def _experiment(options: SimulateOptions) -> _Experiment:
     spokes = plan_spokes(options)
-    r_waves = irregular_r_waves(options, float(spokes.times_s[-1])) if options.arrhythmia else ()
-    phantoms = [
-        HeartPhantom(
-            n_coils=options.coils,
-            heart_rate_bpm=options.heart_rate,
-            r_waves_s=r_waves,
-            contraction=options.contraction,
-            breathing_amplitude_mm=options.breathing,
-            contrast=options.contrast,
-            slice_offset_mm=float(offset),
-            seed=options.seed,
-        )
-        for offset in spokes.slice_offsets_mm
-    ]
+    phantoms = phantoms_of(options, spokes)
     return _Experiment(options, phantoms, spokes, _noise_mixing(phantoms[0], options))
 
 
-def _noise_mixing(phantom: HeartPhantom, options: SimulateOptions) -> np.ndarray:
+def _noise_mixing(phantom: Phantom, options: SimulateOptions) -> np.ndarray:
     """Square root of the noise covariance of the real part, times sqrt(2): it mixes unit complex noise.
 
     Half of the noise comes from the body, shared by coils that see the same of it (Roemer et al.,

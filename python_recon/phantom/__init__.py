@@ -1,5 +1,7 @@
-"""Simulated scans from an analytic forward model that is not the one that reconstructs."""
+"""Simulated scans from a forward model that is not the one that reconstructs."""
 
-from python_recon.phantom.heart import FIELD_OF_VIEW_MM, HeartPhantom
+from python_recon.phantom.heart import HeartPhantom
+from python_recon.phantom.object import EXTENT, ObjectPhantom
+from python_recon.phantom.phantom import FIELD_OF_VIEW_MM, Phantom
 
-__all__ = ["FIELD_OF_VIEW_MM", "HeartPhantom"]
+__all__ = ["EXTENT", "FIELD_OF_VIEW_MM", "HeartPhantom", "ObjectPhantom", "Phantom"]

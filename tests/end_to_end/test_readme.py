@@ -23,6 +23,7 @@ ELSEWHERE = {
     "make demo": ".ci/run",
     "make lint": ".ci/run",
     "make test": ".ci/run",
+    "make EVALUATE=short evaluate": "tests/end_to_end/test_readme_evaluation.py",
     "make evaluate": "tests/end_to_end/test_readme_evaluation.py",
     "python3 -m venv /opt/": "tests/end_to_end/test_readme_installation.py",
     "/opt/gadgetron-pisco/bin/pip ": "tests/end_to_end/test_readme_installation.py",
@@ -46,11 +47,20 @@ ELSEWHERE = {
 """Commands that need more than a scan, by their beginning, and what runs them."""
 
 
-SMALL = "--matrix 48 --coils 8 --frames 6 --spokes-per-frame 13 --noise-scan"
-"""Takes the place of the demonstration's scan."""
+SMALL = "--matrix 48 --coils 8 --frames 6 --spokes-per-frame 13 --noise-scan --texture 0.1"
+SMALL_STILL = "--matrix 48 --coils 4 --frames 1 --spokes-per-frame 21 --contraction 0 --breathing 0"
+"""Take the place of the demonstration's scans."""
 LEFT = {
     "README.md": ["images.h5", "report.html", "views", "dicom", "images.nii.gz", "comparison/comparison.png"],
-    "gadgets/README.md": ["small_truth.h5", "two_stage.h5", "films", "fine.h5", "crop.h5", "many/small.h5"],
+    "gadgets/README.md": [
+        "small_truth.h5",
+        "object.h5",
+        "two_stage.h5",
+        "films",
+        "fine.h5",
+        "crop.h5",
+        "many/small.h5",
+    ],
     "configs_xml/README.md": ["scanner.h5", "scanner.html"],
     "python_recon/README.md": ["smooth.h5", "beat.h5"],
 }
@@ -64,7 +74,7 @@ def demo(tmp_path_factory):
     Nothing is installed: ``-o`` tells make that the environment of the tests is up to date.
     """
     folder, environment = tmp_path_factory.mktemp("demo"), Path(sys.prefix)
-    variables = f"VENV={environment} OUT={folder / 'demo_output'} DEMO='{SMALL}'"
+    variables = f"VENV={environment} OUT={folder / 'demo_output'} DEMO='{SMALL}' STILL='{SMALL_STILL}'"
     line = f"{command('make demo')} -o {environment / '.installed'} {variables}"
     done = shell(line, ROOT, MAKEFLAGS="", MAKEOVERRIDES="")
     (folder / ".venv").symlink_to(environment)
@@ -73,7 +83,7 @@ def demo(tmp_path_factory):
 
 def test_the_demonstration_leaves_what_it_says(demo):
     folder, said = demo
-    for name in ("scan.h5", "fast.h5", "strong.h5", "fast", "strong", "report.html"):
+    for name in ("scan.h5", "fast.h5", "strong.h5", "still.h5", "fast", "strong", "still", "report.html"):
         assert (folder / "demo_output" / name).exists()
         assert name == "scan.h5" or f"demo_output/{name}" in said
 

@@ -4,26 +4,51 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from gadgets.simulation.scan import SimulateOptions, simulate
+from gadgets.simulation.scenes import SCENES
+from python_recon.config import preset_names
 from tests.readme import ROOT, TEXTS, command, shell
 
-SMALL = "--seeds 1 --retrospective-spokes 4 --scene-set matrix=32 --scene-set coils=2 --scene-set frames=3"
+SMALL = "--scene-set matrix=32 --scene-set coils=2 --scene-set frames=3"
+FEW = "SEEDS=1 SPOKES=4 STILL_SPOKES=8 METHODS=gridding,cg_sense FIGURE_METHODS=gridding"
+TINY = "--matrix 32 --coils 2 --frames 3 --spokes-per-frame 5"
 
 
-def test_make_evaluate_compares_the_scenes(tmp_path):
+@pytest.mark.parametrize("start", ["make evaluate", "make EVALUATE=short evaluate"])
+def test_make_evaluate_compares_the_scenes(tmp_path, start):
     """Nothing is installed: ``-o`` tells make that the environment of the tests is up to date."""
-    environment = Path(sys.prefix)
-    variables = f"VENV={environment} EVALUATION={tmp_path / 'evaluation'} METHODS=gridding,cg_sense"
-    line = f"{command('make evaluate')} -o {environment / '.installed'} {variables} OPTIONS='{SMALL}'"
+    environment, is_short = Path(sys.prefix), "short" in start
+    variables = f"VENV={environment} EVALUATION={tmp_path} FIGURE={tmp_path / 'front.png'} {FEW}"
+    line = f"{command(start)} -o {environment / '.installed'} {variables} DEMO='{TINY}' OPTIONS='{SMALL}'"
     shell(line, ROOT, MAKEFLAGS="", MAKEOVERRIDES="")
-    rows = json.loads((tmp_path / "evaluation/comparison.json").read_text())["rows"]
-    compared = {(row["scan"], row["method"]) for row in rows}
-    assert compared == {
-        (scan, method) for scan in ("cardiac_slow", "cardiac_fast") for method in ("gridding", "cg_sense")
-    }
+    scenes = {*SCENES} - {"cardiac", "still", *(["cardiac_slow"] if is_short else [])}
+    for folder, scans in (("series", scenes), ("still", {"still"})):
+        rows = json.loads((tmp_path / folder / "comparison.json").read_text())["rows"]
+        compared = {(row["scan"], row["method"]) for row in rows}
+        assert compared == {(scan, method) for scan in scans for method in ("gridding", "cg_sense")}
+        assert all(row["scores"] for row in rows)
+    assert (tmp_path / "evaluation.md").read_text().count("gridding") >= len(scenes) + 1
+    assert (tmp_path / "front.png").exists() != is_short
+
+
+def test_an_evaluation_of_another_kind_is_refused():
+    done = subprocess.run(["make", "EVALUATE=quick", "evaluate"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "EVALUATE is quick; it can be full or short" in done.stderr
+
+
+def test_the_short_evaluation_takes_its_methods_and_those_that_are_registered():
+    line = ["make", "-n", "-o", "x/.installed", "VENV=x", "EVALUATE=short", "evaluate"]
+    said = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    methods = said.split('--methods "')[1].split('"')[0].split(",")
+    expected = ["gridding", "cg_sense", "grasp", "subspace", "nik", "pisco", "st_inr"]
+    assert methods == expected + [name for name in ("motion", "zs_ssl") if name in preset_names()]
 
 
 def test_make_table_measures_the_methods_of_the_front_page(tmp_path):
