@@ -72,6 +72,7 @@ _BUILT_IN = {
     "grasp": "python_recon.methods.grasp:METHOD",
     "xd_grasp": "python_recon.methods.xd_grasp:METHOD",
     "subspace": "python_recon.methods.subspace:METHOD",
+    "motion": "python_recon.methods.motion:METHOD",
     "neural_kspace": "python_recon.methods.neural_kspace:METHOD",
     "iconik": "python_recon.methods.iconik:METHOD",
     "subspace_inr": "python_recon.methods.subspace_inr:METHOD",

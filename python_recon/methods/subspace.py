@@ -77,20 +77,21 @@ class LowRank:
         """(frame, y, x)."""
         return torch.einsum("fk,kyx->fyx", self.basis.to(self.components.dtype), self.components)
 
+    @property
+    def details(self) -> dict[str, object]:
+        """Numbers worth keeping."""
+        weights = {name: getattr(self.options, name) for name in FIRST}
+        return {"iterations": self.iterations, "components": self.basis.shape[1], **weights}
+
 
 def run(kspace: KSpace, maps: CoilMaps, options: SubspaceOptions, budget: Budget) -> Reconstruction:
     """The series; stops at the deadline with what it has."""
     result = solve(kspace, maps, options, budget)
-    details = {
-        "iterations": result.iterations,
-        "components": result.basis.shape[1],
-        **{name: getattr(result.options, name) for name in FIRST},
-    }
 
     def again(data: KSpace, its_maps: CoilMaps) -> torch.Tensor:
-        return _Slice(data, its_maps, replace(budget, report=silent)).solve(result.options).images
+        return _Slice(data, its_maps, replace(budget, report=silent)).images(result.options)
 
-    return Reconstruction(result.images, details, again=again)
+    return Reconstruction(result.images, result.details, again=again)
 
 
 def solve(kspace: KSpace, maps: CoilMaps, options: SubspaceOptions, budget: Budget) -> LowRank:
