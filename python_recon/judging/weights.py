@@ -79,7 +79,7 @@ def tuned(
         Of the method; the search takes half of it at most.
     """
     names, begun = wanted(options, first), without_auto(options, first)
-    if not names or kspace.noise is None or budget.is_spent:
+    if not names or kspace.noise is None or not kspace.noise.std or budget.is_spent:
         return begun
     few, few_maps = _with_few_coils(kspace, maps)
     risk = Risk(few, few_maps)
