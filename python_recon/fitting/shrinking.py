@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from python_recon.fitting.keeping import KeepingOptions
 from python_recon.resources.memory import is_out_of_memory
 from python_recon.resources.usage import give_memory_back
 
-_Options = TypeVar("_Options", bound=KeepingOptions)
-_Result = TypeVar("_Result")
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _log = logging.getLogger(__name__)
+
+
+class Shrinkable(Protocol):
+    """Options of a fit that may have to do with less memory."""
+
+    def smaller(self) -> Self | None:
+        """The options of a fit that takes less; None where that is not to be had."""
+
+    def model_dump(self) -> dict[str, Any]:
+        """All options by name."""
+
+
+_Options = TypeVar("_Options", bound=Shrinkable)
+_Result = TypeVar("_Result")
 
 
 def within_memory(attempt: Callable[[_Options], _Result], options: _Options) -> tuple[_Result, _Options]:
@@ -36,7 +49,7 @@ def within_memory(attempt: Callable[[_Options], _Result], options: _Options) -> 
         give_memory_back()
 
 
-def shrunk(wanted: KeepingOptions, taken: KeepingOptions) -> str:
+def shrunk(wanted: Shrinkable, taken: Shrinkable) -> str:
     """Which options were made smaller; empty where none was."""
     before, after = wanted.model_dump(), taken.model_dump()
     changes = [

@@ -78,6 +78,7 @@ _BUILT_IN = {
     "subspace_inr": "python_recon.methods.subspace_inr:METHOD",
     "st_inr": "python_recon.methods.st_inr:METHOD",
     "st_inr_paper": "python_recon.methods.st_inr_paper:METHOD",
+    "zs_ssl": "python_recon.methods.zs_ssl:METHOD",
 }
 
 

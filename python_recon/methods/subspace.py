@@ -89,48 +89,52 @@ def run(kspace: KSpace, maps: CoilMaps, options: SubspaceOptions, budget: Budget
     result = solve(kspace, maps, options, budget)
 
     def again(data: KSpace, its_maps: CoilMaps) -> torch.Tensor:
-        return _Slice(data, its_maps, replace(budget, report=silent)).images(result.options)
+        return SubspaceSolver(data, its_maps, replace(budget, report=silent)).images(result.options)
 
     return Reconstruction(result.images, result.details, again=again)
 
 
 def solve(kspace: KSpace, maps: CoilMaps, options: SubspaceOptions, budget: Budget) -> LowRank:
     """Basis and component images; weights that are to be chosen are chosen first."""
-    return _Slice(kspace, maps, budget).solve(choose(kspace, maps, options, budget))
+    return SubspaceSolver(kspace, maps, budget).solve(choose(kspace, maps, options, budget))
 
 
 def choose(kspace: KSpace, maps: CoilMaps, options: SubspaceOptions, budget: Budget) -> SubspaceOptions:
     """The options with a number for every weight that is to be chosen."""
-    trials: list[_Slice] = []
+    trials: list[SubspaceSolver] = []
 
     def prepare(data: KSpace, its_maps: CoilMaps) -> Callable[[SubspaceOptions], torch.Tensor]:
-        trials.append(_Slice(data, its_maps, replace(budget, report=silent), trials[0] if trials else None))
+        trials.append(
+            SubspaceSolver(data, its_maps, replace(budget, report=silent), trials[0] if trials else None)
+        )
         return trials[-1].images
 
     return tuned(prepare, kspace, maps, options, FIRST, budget)
 
 
-class _Slice:
+class SubspaceSolver:
     """A slice that is solved with one set of weights after the other; what they share is made once.
 
     So is what it shares with a twin, whose samples lie at the same places.
     """
 
-    def __init__(self, kspace: KSpace, maps: CoilMaps, budget: Budget, twin: _Slice | None = None) -> None:
+    def __init__(
+        self, kspace: KSpace, maps: CoilMaps, budget: Budget, twin: SubspaceSolver | None = None
+    ) -> None:
         self._kspace, self._maps, self._budget, self._twin = kspace, maps, budget, twin
         self._bases: dict[float, tuple[torch.Tensor, SubspaceGram, torch.Tensor]] = {}
 
     @cached_property
-    def _problem(self) -> SenseProblem:
+    def problem(self) -> SenseProblem:
         if self._twin is not None:
-            return self._twin._problem.of(self._kspace, self._maps)
+            return self._twin.problem.of(self._kspace, self._maps)
         return SenseProblem.from_kspace(self._kspace, self._maps)
 
     @cached_property
     def _step(self) -> torch.Tensor:
         if self._twin is not None:
             return self._twin._step
-        return 1 / SenseGram(self._problem.kernels, self._problem.maps).norm()
+        return 1 / SenseGram(self.problem.kernels, self.problem.maps).norm()
 
     @cached_property
     def _average(self) -> torch.Tensor:
@@ -138,12 +142,13 @@ class _Slice:
 
     def solve(self, options: SubspaceOptions) -> LowRank:
         """Its components with these weights."""
-        problem, (basis, gram, start) = self._problem, self._subspace(options)
+        basis, gram, start = self._subspace(options)
         steps = Steps(self._budget, "subspace", options.iterations or steps_needed(self._kspace))
+        proximal = self._variation(basis, options)
         components = accelerated_proximal_gradient(
             gram,
-            _projected(basis, problem.right_side),
-            self._variation(basis, options),
+            projected(basis, self.problem.right_side),
+            proximal,
             start,
             self._step,
             steps.planned,
@@ -155,20 +160,51 @@ class _Slice:
         """The series (frame, y, x) with these weights."""
         return self.solve(options).images
 
+    def gram(self, solution: LowRank) -> SubspaceGram:
+        """The normal operator of the components of a solution."""
+        return SubspaceGram(self.problem.kernels, self.problem.maps, solution.basis)
+
+    def solve_noisier(
+        self, solution: LowRank, gram: SubspaceGram, residual: torch.Tensor, noise: float, iterations: int
+    ) -> torch.Tensor:
+        """Components (component, y, x) of other data of the same object, from those of a solution.
+
+        Parameters
+        ----------
+        gram
+            That of the solution.
+        residual
+            (component, y, x) right side of what the solution leaves of the other data.
+        noise
+            Of the other data, relative to that of the slice; the weights rise with it.
+        iterations
+            Gradient steps; few are enough from so near.
+        """
+        options, names = solution.options, list(FIRST)
+        raised = options.model_copy(update={n: noise * number(getattr(options, n)) for n in names})
+        return accelerated_proximal_gradient(
+            gram,
+            residual + gram(solution.components),
+            self._variation(solution.basis, raised),
+            solution.components,
+            self._step,
+            iterations,
+        )
+
     def _subspace(self, options: SubspaceOptions) -> tuple[torch.Tensor, SubspaceGram, torch.Tensor]:
         """Basis, normal operator and first components; they depend on the weight of variation over time."""
         weight = number(options.regularisation)
         if weight not in self._bases:
             low = low_resolution_series(self._kspace, self._maps, options, self._budget)
             basis = leading_components(low, options.components)
-            gram = SubspaceGram(self._problem.kernels, self._problem.maps, basis)
+            gram = SubspaceGram(self.problem.kernels, self.problem.maps, basis)
             start = self._average + _changes(low, self._kspace.matrix)
-            self._bases = {weight: (basis, gram, _projected(basis, start))}  # only the last: they are large
+            self._bases = {weight: (basis, gram, projected(basis, start))}  # only the last: they are large
         return self._bases[weight]
 
     def _variation(self, basis: torch.Tensor, options: SubspaceOptions) -> Proximal:
         """The proximal map of both terms of regularisation, one after the other."""
-        kspace, noise = self._kspace, self._problem.noise
+        kspace, noise = self._kspace, self.problem.noise
         differences = neighbour_differences(kspace.n_frames, kspace.is_periodic).to(basis.device)
         in_time, in_space = TotalVariation(differences @ basis), SpatialVariation()
         temporal = number(options.regularisation) * noise
@@ -176,7 +212,8 @@ class _Slice:
         return lambda images, step: in_space.prox(in_time.prox(images, step * temporal), step * spatial)
 
 
-def _projected(basis: torch.Tensor, series: torch.Tensor) -> torch.Tensor:
+def projected(basis: torch.Tensor, series: torch.Tensor) -> torch.Tensor:
+    """The components (component, y, x) of a series (frame, y, x)."""
     return torch.einsum("fk,fyx->kyx", basis.to(series.dtype), series)
 
 

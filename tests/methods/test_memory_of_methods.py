@@ -25,6 +25,7 @@ ONE_STEP = {
     "iconik": {"steps": 1, "calibration_steps": 1, "refinement_steps": 1, "neighbourhoods": 1024},
     "subspace_inr": {"steps": 1, "width": 256, "log2_table_size": 12},
     "st_inr_paper": {"steps": 1},
+    "zs_ssl": {"steps": 1, "channels": 128},
 }
 
 
@@ -67,6 +68,7 @@ def test_phases_and_states_count_as_frames():
         ("iconik_paper", {"width": 1024}),
         ("st_inr", {"width": 512}),
         ("st_inr_paper", {"log2_table_size": 24}),
+        ("zs_ssl", {"channels": 256}),
         ("xd_grasp", {"cardiac_phases": 50}),
     ],
 )
