@@ -16,7 +16,7 @@ EVALUATION := evaluation
 METHODS ?= gridding,cg_sense,grasp,xd_grasp,subspace,nik,pisco
 OPTIONS ?=
 
-.PHONY: demo evaluate test lint bench clean
+.PHONY: demo evaluate test sensitive lint bench clean
 .DELETE_ON_ERROR:
 
 $(BIN)/python:
@@ -57,6 +57,11 @@ evaluate: $(VENV)/.installed
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+# Images must not hang on the last bit: what is sensitive to it once more, with other instructions and threads.
+sensitive: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=default $(BIN)/python -m pytest -q -m sensitive
+	OMP_NUM_THREADS=2 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -q -m sensitive
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -186,6 +186,7 @@ def reconstruct_slice(
 
 def _fit(kspace: KSpace, config: Config, method: str, budget: Budget) -> Iterator[Fit]:
     """The frames of a slice, as a method or the rungs below it make them."""
+    from python_recon.device import computer
     from python_recon.ladder import climb_down_in_parts
 
     started, matrix, first = time.monotonic(), kspace.matrix, 0
@@ -196,7 +197,7 @@ def _fit(kspace: KSpace, config: Config, method: str, budget: Budget) -> Iterato
             result = outcome.reconstruction
             images = narrow(result.images.cpu().numpy(), matrix)
             remarks = "; ".join(filter(None, [comment, maps.comment, outcome.comment]))
-            figures = {**result.details, **details, **peak_memory(kspace.data.device.type)}
+            figures = {**result.details, **details, **peak_memory(kspace.data.device.type), **computer()}
             figures |= {"seconds_method": outcome.seconds, "virtual_coils": outcome.n_coils}
             series = ImageSeries(images, outcome.method, FINAL_SERIES, comment=remarks, details=figures)
             if config.output.coil_maps and first == 0:

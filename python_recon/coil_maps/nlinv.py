@@ -8,10 +8,10 @@ the image m and the maps c linearised around the last iterate,
     a_n = a_0 2^-n,
 
 by a few steps of conjugate gradients. W is the density and F^H W F the Toeplitz operator of the radial
-point-spread function on the doubled grid. Departures from the papers: the image starts as the root-sum-of-squares of the
-coil images with the phase of a virtual coil, not as 1, and the maps are Fourier series longer than the field
-of view, so that they need not be periodic in it. The series is evaluated on the full matrix; nothing is
-interpolated.
+point-spread function on the doubled grid. Departures from the papers: the image starts as the
+root-sum-of-squares of the coil images with the phase of a virtual coil, not as 1, and the maps are Fourier
+series longer than the field of view, so that they need not be periodic in it. The series is evaluated on the
+full matrix; nothing is interpolated.
 
 Image and maps may trade a smooth factor, which the data do not tell and only a_n holds. Many steps of
 conjugate gradients resolve such directions from rounding: it grows about tenfold with each beyond the tenth,

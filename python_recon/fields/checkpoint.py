@@ -30,7 +30,7 @@ from python_recon.fields.time_axis import TimeAxis
 from python_recon.new_files import part_path
 
 FORMAT = "gadgetron-pisco field"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 _COMPLEX = ("maps", "start.pixels", "net.taught.pixels")
 

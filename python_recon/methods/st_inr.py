@@ -30,6 +30,7 @@ from python_recon.data import CoilMaps, KSpace
 from python_recon.fields.descent import Descent, FitReport, Judgement, adam, cosine, descend, stepping
 from python_recon.fields.image_field import ComponentField, Correction
 from python_recon.fields.low_rank import LowRankStart
+from python_recon.fields.margin import is_clearly_less
 from python_recon.fields.shrinking import within_memory
 from python_recon.fields.view import View
 from python_recon.methods.field_problem import JudgedStart, start_alone
@@ -54,8 +55,6 @@ _TRIAL_SHARE = 0.25
 """Of the steps that a trial has."""
 _TRIAL_TIME = 0.15
 """Of the time that is left, that a trial may take at most."""
-_CLEARLY = 0.999
-"""Ratio of held-out errors below which one is smaller not just by chance."""
 
 _log = logging.getLogger(__name__)
 
@@ -112,10 +111,12 @@ def _regularised(
         chosen = options.model_copy(update={"spatial_regularisation": weight, "steps": steps})
         trial, part = copy.deepcopy(net), _part(budget, index)
         found = fit_components(problem, trial, chosen, part, judge_of(trial), term).held_out
-        errors[weight] = min(found) / (1.0 if factor == 1 else _CLEARLY)
+        errors[weight] = min(found)
         if budget.is_spent:
             break
-    best = min(errors, key=errors.__getitem__, default=0.0)
+    best, as_set = min(errors, key=errors.__getitem__, default=0.0), options.spatial_regularisation
+    if errors and not is_clearly_less(errors[best], errors[as_set]):
+        best = as_set
     if best != options.spatial_regularisation:
         _log.info("held-out spokes choose a spatial_regularisation of %g", best)
     return options.model_copy(update={"spatial_regularisation": best})

@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib.metadata
 
 import pytest
+import torch
 
 import gadgets.doctor
 from gadgets.doctor import Finding, examine
@@ -18,6 +19,8 @@ def test_this_installation_has_what_is_essential():
     assert findings["numpy"].found == importlib.metadata.version("numpy")
     assert {"Python", "torch", "ismrmrd", "GPU", "methods", "temporary space"} <= findings.keys()
     assert "hypothesis" not in findings
+    assert findings["processor"].found.endswith(f"instructions {torch.backends.cpu.get_cpu_capability()}")
+    assert findings["torch threads"].found.startswith(f"{torch.get_num_threads()} of")
 
 
 def test_everything_missing_comes_with_a_cure(monkeypatch):
