@@ -56,7 +56,7 @@ define packages
 @test -e $@ || { echo "pip failed, see above"; exit 1; }
 endef
 
-.PHONY: install demo table evaluate test lint bench cuda clean
+.PHONY: install demo table evaluate test sensitive lint bench cuda clean
 .DELETE_ON_ERROR:
 
 $(BIN)/python:
@@ -127,6 +127,11 @@ endif
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+# Images must not hang on the last bit: what is sensitive to it once more, with other instructions and threads.
+sensitive: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=default $(BIN)/python -m pytest -q -m sensitive
+	OMP_NUM_THREADS=2 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -q -m sensitive
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -71,7 +71,11 @@ def _torch() -> Iterator[Finding]:
     except ImportError as error:
         yield Finding("torch import", str(error), False, cure="pip install torch")
         return
-    yield Finding("torch threads", f"{torch.get_num_threads()} of {os.cpu_count()} cores")
+    from python_recon.device import computer
+
+    machine = computer()
+    yield Finding("processor", f"{machine['processor']}, instructions {machine['instructions']}")
+    yield Finding("torch threads", f"{machine['threads']} of {os.cpu_count()} cores")
     if not torch.cuda.is_available():
         yield Finding(
             "GPU",

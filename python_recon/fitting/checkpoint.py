@@ -32,7 +32,7 @@ from python_recon.judging.shares import Shares
 from python_recon.resources.new_files import new_file
 
 FORMAT = "gadgetron-pisco field"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 _COMPLEX = ("maps", "start.pixels", "net.taught.pixels")
 

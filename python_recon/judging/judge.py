@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import torch
 
+from python_recon.judging.margin import is_clearly_less
 from python_recon.judging.samples import Samples
 from python_recon.judging.shares import Shares, best_shares
 
@@ -48,11 +50,17 @@ class Judge:
             unexplained = measured - self._offset
             shares = best_shares(parts, unexplained, self._weights)
             missing = unexplained - torch.einsum("a,apc->pc", shares.to(parts), parts)
-        error = (self._sum(missing.abs().square()) / self._sum(measured.abs().square())).sqrt()
-        return float(error), tuple(shares.tolist())
+            error, alone = self._error(missing), self._error(unexplained)
+            if math.isfinite(error) and not is_clearly_less(error, alone):
+                return alone, (0.0,) * len(parts)
+        return self._error(missing), tuple(shares.tolist())
 
-    def _sum(self, values: torch.Tensor) -> torch.Tensor:
-        return (self._weights * values).sum()
+    def _error(self, missing: torch.Tensor) -> float:
+        """Of what is not predicted (point, coil), relative to what was measured."""
+        return float((self._energy(missing) / self._energy(self._samples.values)).sqrt())
+
+    def _energy(self, values: torch.Tensor) -> torch.Tensor:
+        return (self._weights * values.abs().square()).sum(dtype=torch.float64)
 
     @torch.no_grad()
     def _predict(self, field: Signal) -> Iterator[torch.Tensor]:

@@ -10,6 +10,8 @@ from itertools import zip_longest
 
 import torch
 
+from python_recon.judging.margin import is_clearly_less
+
 WEIGHTS = (0.0, 0.03, 0.1, 0.3, 1.0)
 """Candidates. The data term and PISCO are both about 1 where the field explains nothing."""
 SHARE = 0.06
@@ -152,11 +154,16 @@ class WeightTrials:
 
 
 def best_weight(errors: Mapping[float, float]) -> float | None:
-    """The best of some weights by their errors; None where no error is finite."""
+    """The best of some weights by their errors: none, unless another is clearly better.
+
+    None where no error is finite.
+    """
     finite = {weight: error for weight, error in errors.items() if math.isfinite(error)}
     if not finite:
         return None
     least = min(finite.values())
+    if 0.0 in finite and not is_clearly_less(least, finite[0.0]):
+        return 0.0
     gained = finite.get(0.0, least) - least
     return max(weight for weight, error in finite.items() if error <= least + (1 - KEPT) * gained)
 

@@ -31,6 +31,7 @@ from python_recon.fitting.capture import captured
 from python_recon.fitting.descent import Descent, FitReport, adam, cosine, descend, gradient_step
 from python_recon.fitting.gathered import gather
 from python_recon.fitting.shrinking import within_memory
+from python_recon.judging.margin import is_clearly_less
 from python_recon.methods.field_problem import FieldProblem, JudgedStart, start_alone
 from python_recon.methods.registry import Method, Reconstruction
 from python_recon.methods.subspace_inr import (
@@ -51,8 +52,6 @@ _TRIAL_SHARE = 0.25
 """Of the steps that a trial has."""
 _TRIAL_TIME = 0.15
 """Of the time that is left, that a trial may take at most."""
-_CLEARLY = 0.999
-"""Ratio of held-out errors below which one is smaller not just by chance."""
 
 _log = logging.getLogger(__name__)
 
@@ -101,10 +100,12 @@ def _regularisation(fit: ComponentFit, options: StInrOptions, budget: Budget) ->
     for index, factor in enumerate(_FACTORS if options.spatial_regularisation else ()):
         weight = factor * options.spatial_regularisation
         found = fit.run(weight, _trial_steps(options), _part(budget, index)).held_out
-        errors[weight] = min(found) / (1.0 if factor == 1 else _CLEARLY)
+        errors[weight] = min(found)
         if budget.is_spent:
             break
-    best = min(errors, key=errors.__getitem__, default=0.0)
+    best, as_set = min(errors, key=errors.__getitem__, default=0.0), options.spatial_regularisation
+    if errors and not is_clearly_less(errors[best], errors[as_set]):
+        best = as_set
     if best != options.spatial_regularisation:
         _log.info("held-out spokes choose a spatial_regularisation of %g", best)
     return best

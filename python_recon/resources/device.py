@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import platform
+from pathlib import Path
+
 import torch
 
 from python_recon.config import Config
@@ -30,3 +34,21 @@ def set_up(config: Config) -> str:
         total = torch.cuda.mem_get_info()[1]
         torch.cuda.set_per_process_memory_fraction(min(config.max_gpu_gb * GB / total, 1.0))
     return device
+
+
+def computer() -> dict[str, str | int]:
+    """What the last bit of an image depends on: ``processor``, ``instructions`` and ``threads``."""
+    return {
+        "processor": processor_name(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+@functools.cache
+def processor_name() -> str:
+    """As the system calls it."""
+    known = Path("/proc/cpuinfo")
+    lines = known.read_text(encoding="utf-8").splitlines() if known.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return next(iter(names), platform.processor() or platform.machine())

@@ -201,6 +201,7 @@ def _fit(
     kspace: KSpace, config: Config, method: str, budget: Budget, maps: CoilMaps | None = None
 ) -> Iterator[Fit]:
     """The frames of a slice, as a method or the rungs below it make them."""
+    from python_recon.resources.device import computer
     from python_recon.stream.ladder import climb_down_in_parts
 
     started, matrix, first = time.monotonic(), kspace.matrix, 0
@@ -214,7 +215,12 @@ def _fit(
             remarks = "; ".join(
                 filter(None, [prepared.comment, maps.comment, outcome.comment, budget.cancelled_because])
             )
-            figures = {**result.details, **prepared.details, **peak_memory(kspace.data.device.type)}
+            figures = {
+                **result.details,
+                **prepared.details,
+                **peak_memory(kspace.data.device.type),
+                **computer(),
+            }
             figures |= {"seconds_method": outcome.seconds, "virtual_coils": outcome.n_coils}
             if outcome.n_coils == kspace.n_coils:
                 figures |= expectation(result, kspace, maps, outcome.seconds, budget)

@@ -112,7 +112,7 @@ class Preview:
         return series
 
     def _image(self, frame: KSpace, budget: Budget) -> ImageSeries:
-        from python_recon.resources.device import set_up
+        from python_recon.resources.device import computer, set_up
         from python_recon.stream.ladder import climb_down
 
         started = time.monotonic()
@@ -128,7 +128,7 @@ class Preview:
             outcome.method,
             PREVIEW_SERIES,
             comment=outcome.comment,
-            details={"seconds_method": time.monotonic() - started},
+            details={"seconds_method": time.monotonic() - started, **computer()},
         )
         return labelled(series, frame)
 

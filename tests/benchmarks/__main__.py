@@ -16,7 +16,17 @@ from tests.benchmarks import THREADS
 from tests.benchmarks.machine import Machine
 from tests.benchmarks.table import Reporter
 
-BENCHMARKS = ("nufft", "cg_sense", "series", "coil_maps", "preview", "neural", "load", "soak")
+BENCHMARKS = (
+    "nufft",
+    "cg_sense",
+    "series",
+    "coil_maps",
+    "preview",
+    "neural",
+    "reproducibility",
+    "load",
+    "soak",
+)
 _WIDTH = 130
 """Of the tables in a file."""
 

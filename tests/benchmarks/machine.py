@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from importlib.metadata import version
-from pathlib import Path
+from importlib.metadata import PackageNotFoundError, version
 
 import torch
+from python_recon.device import processor_name
 
 from tests.benchmarks import THREADS, bart
 from tests.benchmarks.scene import MATRIX
@@ -69,9 +69,9 @@ class Machine:
 
     def lines(self) -> list[str]:
         """The conditions of the measurement."""
-        versions = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
+        versions = ", ".join(f"{name} {_version(name)}" for name in _LIBRARIES)
         return [
-            f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}, {_processor()}, {os.cpu_count()} cores, "
+            f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}, {processor_name()}, {os.cpu_count()} cores, "
             f"{THREADS} threads for everybody, load before the start {os.getloadavg()[0]:.1f}",
             f"Python {platform.python_version()}, {versions}, {bart.version()}",
             f"rates: FFT {self.fft_flops / 1e9:.0f} GFLOP/s (length {2 * MATRIX}, complex64), matrix product "
@@ -81,6 +81,13 @@ class Machine:
     def _fft_rate(self, rows: int) -> float:
         signals = torch.randn(rows, 2 * MATRIX, dtype=torch.complex64)
         return fft_flop(2 * MATRIX) * rows / _best(lambda: torch.fft.fft(signals))
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def fft_flop(length: int) -> float:
@@ -99,9 +106,3 @@ def _best(work: Callable[[], object]) -> float:
             count += 1
         times.append((time.perf_counter() - started) / count)
     return min(times)
-
-
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()

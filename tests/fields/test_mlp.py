@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from python_recon.fields.mlp import Mlp, uniform_linear
+from python_recon.fields.mlp import Mlp, SmoothReLU, uniform_linear
 
 
 def generator(seed=0, device="cpu"):
@@ -11,11 +11,22 @@ def generator(seed=0, device="cpu"):
 
 
 def test_it_is_relu_layers_and_a_linear_output():
-    mlp, x = Mlp(5, 7, 2, 3, generator()), torch.randn(11, 5, generator=generator(1))
+    mlp = Mlp(5, 7, 2, 3, generator(), is_smooth=False)
+    x = torch.randn(11, 5, generator=generator(1))
     first, _, second, _, output = mlp.layers
     expected = output(second(first(x).clamp_min(0)).clamp_min(0))
     torch.testing.assert_close(mlp(x), expected)
     assert (mlp(x) < 0).any()
+
+
+def test_a_smooth_relu_has_no_kink():
+    """And is a ReLU but for a tenth about 0."""
+    x = torch.linspace(-1, 1, 2001, dtype=torch.float64, requires_grad=True)
+    values = SmoothReLU()(x)
+    (slopes,) = torch.autograd.grad(values.sum(), x)
+    assert (values - x.clamp_min(0)).abs().max() < 0.02
+    assert slopes.diff().abs().max() < 0.01
+    assert (slopes[x > 0.3] - 1).abs().max() < 0.05
 
 
 def test_number_of_parameters_is_the_documented_one():

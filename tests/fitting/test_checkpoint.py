@@ -183,7 +183,7 @@ class TestRefusals:
             load(path)
 
     def test_another_format_version(self, rewrite):
-        with pytest.raises(DataError, match="format version 1, this program reads 3: fit the scan again"):
+        with pytest.raises(DataError, match="format version 1, this program reads 4: fit the scan again"):
             load(rewrite(format_version="1"))
 
     @pytest.mark.parametrize("text", ["", "{", '{"method": "neural_kspace"}'])

@@ -16,9 +16,14 @@ from python_recon.resources.memory import Size
 from python_recon.resources.schedule import Budget
 from tests.numerics import run_method, scan_heart, told_share
 
+pytestmark = pytest.mark.sensitive
+
 SMALL = {"steps": 40, "batch": 128, "width": 32, "n_features": 64}
 ALONE = {**SMALL, "start": "none", "pisco_from": 0.2}
 """Without a subspace, where PISCO has more to say."""
+
+
+UNUSED = "held-out spokes give the network no share: these are the images of its start"
 
 
 def run(scan, name="pisco", kspace=None, maps=None, **options):
@@ -41,9 +46,10 @@ def test_the_choice_is_told_wherever_the_images_go(small_heart, tmp_path, caplog
 
 def test_a_fit_with_the_chosen_weight_gives_the_same_field(small_heart):
     """Where nobody stops it on its way, for which it is looked at elsewhere."""
-    result = run(small_heart, **ALONE)
+    options = {**ALONE, "learning_rate": 3e-3}
+    result = run(small_heart, **options)
     weight = result.details["chosen"]["consistency_weight"]
-    again = run(small_heart, **{**ALONE, "pisco_weight": weight})
+    again = run(small_heart, **{**options, "pisco_weight": weight})
     assert weight > 0
     assert result.details["best_step"] == result.details["steps"] == 40 + 4 * 2
     assert again.details["best_step"] == 40
@@ -51,11 +57,11 @@ def test_a_fit_with_the_chosen_weight_gives_the_same_field(small_heart):
 
 
 def test_a_number_in_the_configuration_stays(small_heart):
-    result = run(small_heart, pisco_weight=0.3)
+    result = run(small_heart, **ALONE, pisco_weight=0.3)
     assert result.details["chosen"] == {}
     assert result.details["steps"] <= 40
     assert result.comment == told_share(result)
-    assert not torch.equal(result.images, run(small_heart, pisco_weight=0.03).images)
+    assert not torch.equal(result.images, run(small_heart, **ALONE, pisco_weight=0.03).images)
 
 
 @pytest.mark.parametrize("few", [True, False])

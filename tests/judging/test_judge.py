@@ -65,6 +65,18 @@ def test_a_field_that_points_the_wrong_way_has_no_share(samples, offset):
     assert error == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize(("part", "share"), [(1e-3, 0), (0.1, 1)])
+def test_a_field_that_gains_next_to_nothing_has_no_share(samples, part, share):
+    """Though what it says is right: noise would say as much."""
+    right = LinearField(2, seed=1)
+    right.coefficients.data *= part
+    start = prediction(LinearField(2, seed=1), samples) - prediction(right, samples)
+    rough = start + 0.2 * torch.as_tensor(complex_noise(start.shape, 33))
+    error, (found,) = Judge(samples, rough)(right)
+    assert found == pytest.approx(share, abs=0.2)
+    assert found > 0 or error == Judge(samples, rough)(LinearField(2))[0]
+
+
 def test_a_field_of_nothing_has_no_share_and_no_nan(samples, offset):
     error, (share,) = Judge(samples, offset)(LinearField(2))
     assert share == 0

@@ -20,6 +20,8 @@ def test_this_installation_has_what_is_essential():
     assert all(finding.is_ok for finding in findings.values() if finding.is_essential)
     assert findings["numpy"].found == importlib.metadata.version("numpy")
     assert {"Python", "torch", "ismrmrd", "GPU", "NUFFT", "methods", "temporary space"} <= findings.keys()
+    assert findings["processor"].found.endswith(f"instructions {torch.backends.cpu.get_cpu_capability()}")
+    assert findings["torch threads"].found.startswith(f"{torch.get_num_threads()} of")
     assert "hypothesis" not in findings
 
 
