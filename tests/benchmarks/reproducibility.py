@@ -14,12 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from python_recon.resources.device import computer
 from rich.table import Table
 
 from python_recon.coil_maps import estimate
 from python_recon.config import CoilConfig
 from python_recon.data import KSpace
+from python_recon.resources.device import computer
 from tests.benchmarks import THREADS
 from tests.benchmarks.table import Reporter, Target
 from tests.numerics import GOLDEN_ANGLE_DEG, complex_noise, relative_error, run_method, scan_heart
