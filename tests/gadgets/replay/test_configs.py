@@ -26,7 +26,7 @@ def externals(path):
 
 
 def test_there_is_one_for_each_use():
-    uses = ["buckets", "cg_sense", "grasp", "preview", "subspace", "two_stage_grasp", "xd_grasp"]
+    uses = ["buckets", "cg_sense", "grasp", "motion", "preview", "subspace", "two_stage_grasp", "xd_grasp"]
     uses += ["nik", "pisco", "iconik", "st_inr", "subspace_inr", "zs_ssl"]
     assert {f"radial_{use}" for use in uses} <= {path.stem for path in FILES}
 
