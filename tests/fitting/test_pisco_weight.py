@@ -63,8 +63,8 @@ def test_without_held_out_spokes_it_is_the_documented_number(small_heart, few):
     kspace = small_heart.kspace.frames(slice(0, 2)) if few else small_heart.kspace
     options = ALONE if few else {**ALONE, "held_out_share": 0}
     result = run(small_heart, kspace=kspace, **options)
-    assert "PISCO's weight is 0.3: no spokes are held out to choose it" in result.comment
-    expected = run(small_heart, kspace=kspace, **options, pisco_weight=0.3)
+    assert "PISCO's weight is 0.02: no spokes are held out to choose it" in result.comment
+    expected = run(small_heart, kspace=kspace, **options, pisco_weight=0.02)
     assert torch.equal(result.images, expected.images)
     assert result.details["steps"] == 40
 

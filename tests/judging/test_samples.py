@@ -21,7 +21,7 @@ def test_samples_are_those_of_whole_spokes_in_order():
     kspace = radial_kspace()
     spokes = np.zeros((6, 5), bool)
     spokes[1, 3] = spokes[4, 0] = True
-    samples = Samples.of_spokes(kspace, spokes, axis_of(kspace), 2.5)
+    samples = Samples.of_spokes(kspace, spokes, axis_of(kspace).of(spoke_times(kspace)[spokes]), 2.5)
     assert samples.n_points == 2 * 14
     for number, (frame, spoke) in enumerate([(1, 3), (4, 0)]):
         part = slice(14 * number, 14 * (number + 1))
@@ -33,7 +33,8 @@ def test_samples_are_those_of_whole_spokes_in_order():
 
 def test_spokes_reach_the_edges_of_both_axes():
     kspace = radial_kspace(n_frames=40, n_samples=30)
-    samples = Samples.of_spokes(kspace, np.ones((40, 5), bool), axis_of(kspace), 1.0)
+    spokes = np.ones((40, 5), bool)
+    samples = Samples.of_spokes(kspace, spokes, axis_of(kspace).of(spoke_times(kspace)[spokes]), 1.0)
     for axis in (0, 1):
         assert 0.99 < samples.k[:, axis].abs().max() <= 1
 
