@@ -13,7 +13,7 @@ from python_recon.config import Section
 from python_recon.errors import ConfigError
 from python_recon.fields.breathing import TemporalBasis
 from python_recon.fields.encodings import FourierFeatures, Stiff
-from python_recon.fields.field import CoilwiseField, KSpaceField, SeparableField, StiffField
+from python_recon.fields.field import CoilwiseField, KSpaceField, PlainField, SeparableField, StiffField
 from python_recon.fields.hash_grid import HashGrid
 from python_recon.fields.mlp import Mlp
 from python_recon.fields.siren import Siren
@@ -23,9 +23,9 @@ from python_recon.fields.time_axis import AxisKind, TemporalHarmonics, harmonics
 class FieldOptions(Section):
     """Kind and size of a field."""
 
-    field: Literal["separable", "stiff", "coilwise"] = "separable"
-    """separable: few temporal functions; stiff: spatio-temporal features as in PISCO; coilwise: NIK, with the
-    coil as an input."""
+    field: Literal["separable", "stiff", "plain", "coilwise"] = "separable"
+    """separable: few temporal functions; stiff: spatio-temporal features as in PISCO; plain: features of time
+    and place as in ICoNIK; coilwise: NIK, with the coil as an input."""
     encoding: Literal["fourier", "hash"] = "fourier"
     """fourier: Fourier features and sine layers; hash: a hash grid of k-space and ReLU layers (separable
     only)."""
@@ -33,7 +33,7 @@ class FieldOptions(Section):
     """Number of Fourier features."""
     sigma: float = Field(5.0, gt=0, le=1000)
     """Standard deviation of the frequencies of the features."""
-    width: int = Field(256, ge=1, le=4096)
+    width: int = Field(128, ge=1, le=4096)
     """Width of the layers."""
     layers: int = Field(3, ge=1, le=64)
     """Number of sine or ReLU layers, without the linear output layer."""
@@ -115,6 +115,9 @@ def build_field(
     if options.field == "coilwise":
         encoding = FourierFeatures.from_normal(n_frequencies, options.sigma, generator, n_dims=4)
         net = CoilwiseField(encoding, n_coils, network)
+    elif options.field == "plain":
+        encoding = FourierFeatures.from_normal(n_frequencies, options.sigma, generator, n_dims=3)
+        net = PlainField(encoding, n_coils, network)
     elif options.field == "stiff":
         stiff = Stiff.from_normal(options.n_features, options.sigma, generator, harmonics.n_features)
         net = StiffField(stiff, harmonics, n_coils, network)

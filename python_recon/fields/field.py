@@ -94,6 +94,22 @@ class StiffField(KSpaceField):
         return torch.view_as_complex(values.reshape(-1, self.n_coils, 2))
 
 
+class PlainField(KSpaceField):
+    """The published field of ICoNIK: features of (t, kx, ky), t from -1 to 1, all coils at once.
+
+    Spieker et al., arXiv:2308.08830.
+    """
+
+    def __init__(self, encoding: FourierFeatures, n_coils: int, make_network: MakeNetwork) -> None:
+        super().__init__(n_coils)
+        self.encoding = encoding
+        self.network = make_network(encoding.n_features, 2 * n_coils)
+
+    def forward(self, k: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        values = self.network(self.encoding(torch.cat([(2 * t - 1)[:, None], k], -1))).float()
+        return torch.view_as_complex(values.reshape(-1, self.n_coils, 2))
+
+
 class CoilwiseField(KSpaceField):
     """The published NIK: one complex output, the coil an input coordinate. Huang et al., arXiv:2212.08479.
 

@@ -170,7 +170,8 @@ class SpaceTimeField(ImageField):
             base_resolution=options.base_resolution,
             scale=options.scale,
         )
-        self.network = Mlp(self.grid.n_features, options.width, options.layers, 2, generator, is_smooth=False)
+        size = (self.grid.n_features, options.width, options.layers, 2)
+        self.network = Mlp(*size, generator, has_biases=False, is_smooth=False)
         self.register_buffer("amplitude", torch.tensor(amplitude))
 
     def images(self, t: torch.Tensor, view: View, level_weights: torch.Tensor | None = None) -> torch.Tensor:

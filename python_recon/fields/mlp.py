@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 from torch import nn
@@ -48,14 +49,16 @@ class Mlp(nn.Module):
         n_out: int,
         generator: torch.Generator,
         *,
+        has_biases: bool = True,
         is_smooth: bool = True,
     ) -> None:
         super().__init__()
         activation = SmoothReLU if is_smooth else nn.ReLU
+        dense = partial(uniform_linear, bias_bound=0.0 if has_biases else None, generator=generator)
         layers: list[nn.Module] = []
         for before in [n_in, *[width] * (n_layers - 1)]:
-            layers += [uniform_linear(before, width, math.sqrt(6 / before), 0.0, generator), activation()]
-        layers.append(uniform_linear(width, n_out, math.sqrt(3 / width), 0.0, generator))
+            layers += [dense(before, width, math.sqrt(6 / before)), activation()]
+        layers.append(dense(width, n_out, math.sqrt(3 / width)))
         self.layers = nn.Sequential(*layers)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
@@ -68,11 +71,12 @@ class Mlp(nn.Module):
 
 
 def uniform_linear(
-    n_in: int, n_out: int, weight_bound: float, bias_bound: float, generator: torch.Generator
+    n_in: int, n_out: int, weight_bound: float, bias_bound: float | None, generator: torch.Generator
 ) -> nn.Linear:
-    """A dense layer with weights and biases from U(-bound, bound), on the generator's device."""
+    """A dense layer of weights and, if these have a bound, biases from U(-bound, bound)."""
     # skip_init: the usual start would draw from the global generator and change what others draw.
-    layer: nn.Linear = skip_init(nn.Linear, n_in, n_out, device=generator.device)  # type: ignore[no-untyped-call]
+    layer: nn.Linear = skip_init(nn.Linear, n_in, n_out, bias=bias_bound is not None, device=generator.device)  # type: ignore[no-untyped-call]
     nn.init.uniform_(layer.weight, -weight_bound, weight_bound, generator)
-    nn.init.uniform_(layer.bias, -bias_bound, bias_bound, generator)
+    if bias_bound is not None:
+        nn.init.uniform_(layer.bias, -bias_bound, bias_bound, generator)
     return layer

@@ -114,6 +114,15 @@ def set_rate(group: dict[str, Any], rate: float) -> None:
         group["lr"] = rate
 
 
+def follow_rates(optimiser: torch.optim.Optimizer, other: torch.optim.Optimizer) -> None:
+    """Give an optimiser the learning rates of another one of the same groups."""
+    for own, group in zip(optimiser.param_groups, other.param_groups, strict=True):
+        if isinstance(own["lr"], torch.Tensor):
+            own["lr"].copy_(group["lr"])
+        else:
+            own["lr"] = group["lr"]
+
+
 def descend(
     net: nn.Module,
     optimiser: torch.optim.Optimizer,

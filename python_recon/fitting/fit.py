@@ -10,7 +10,16 @@ import torch
 
 from python_recon.fields.field import KSpaceField
 from python_recon.fitting.capture import Step, captured
-from python_recon.fitting.descent import Descent, FitReport, adam, constant, cosine, descend
+from python_recon.fitting.descent import (
+    Descent,
+    FitReport,
+    adam,
+    constant,
+    cosine,
+    descend,
+    follow_rates,
+    gradient_step,
+)
 from python_recon.fitting.precision import mixed_precision
 from python_recon.fitting.tracking import Track, untracked
 from python_recon.judging.judge import Judge
@@ -21,6 +30,10 @@ from python_recon.resources.schedule import Budget
 
 Forward = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 Consistency = Callable[[KSpaceField, torch.Generator], torch.Tensor]
+
+_SETTLES_FROM = 0.6
+"""Share of a fit with PISCO before which it cannot have converged: held-out errors rise at first, where PISCO
+begins, and what it gains comes late."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +50,12 @@ class FitPlan:
     """Of the HDR loss."""
     outer_weight: float
     """f of the HDR loss."""
-    consistency_weight: float
+    consistency_weight: float = 0.0
     """Of PISCO relative to the data term, where it is not chosen on the way."""
-    consistency_from: float
+    consistency_from: float = 0.0
     """Share of the steps, at the beginning, that are made without PISCO."""
-    has_own_steps: bool
-    """Whether PISCO's gradient makes optimiser steps of its own (as published) or is added to the data's."""
+    has_own_steps: bool = False
+    """Whether PISCO has steps, and an optimiser, of its own (as published) or is added to the data term."""
     uses_amsgrad: bool = False
     is_captured: bool = True
     """Whether steps of the data term alone run as one graph, on CUDA."""
@@ -90,17 +103,32 @@ def fit(
         If the fit diverged before there was a finite field.
     """
     trained = [p for p in net.parameters() if p.requires_grad]
-    optimiser = adam(trained, plan.learning_rate, samples.k.device, amsgrad=plan.uses_amsgrad)
+    make = partial(adam, trained, plan.learning_rate, samples.k.device, amsgrad=plan.uses_amsgrad)
+    optimiser = make()
+    for_consistency = make() if consistency and plan.has_own_steps else optimiser
     weight: FixedWeight | WeightTrials = FixedWeight(
         plan.consistency_weight, plan.consistency_from if consistency else 0.0, plan.steps
     )
     if consistency and choose_weight:
-        weight = WeightTrials(plan.consistency_from, plan.steps, optimiser, generator, choose_weight)
+        optimisers = list(dict.fromkeys([optimiser, for_consistency]))
+        weight = WeightTrials(plan.consistency_from, plan.steps, optimisers, generator, choose_weight)
     rate = cosine if plan.anneals else constant
+    settles_from = max(weight.settles_from, _SETTLES_FROM) if consistency else 0.0
     descent = Descent(
-        "fit", weight.steps, lambda done: rate(weight.on_the_way(done)), settles_from=weight.settles_from
+        "fit", weight.steps, lambda done: rate(weight.on_the_way(done)), settles_from=settles_from
     )
-    steps = _Steps(net, samples, plan, optimiser, generator, offset, consistency, weight, forward or net)
+    steps = _Steps(
+        net,
+        samples,
+        plan,
+        optimiser,
+        for_consistency,
+        generator,
+        offset,
+        consistency,
+        weight,
+        forward or net,
+    )
     judgement = None if judge is None else partial(judge, net)
     report = descend(net, optimiser, steps, descent, budget, judgement, track)
     if (chosen := weight.chosen(report.best_step)) is not None:
@@ -116,6 +144,8 @@ class _Steps:
     samples: Samples
     plan: FitPlan
     optimiser: torch.optim.Optimizer
+    for_consistency: torch.optim.Optimizer
+    """The same one, unless the consistency has steps of its own."""
     generator: torch.Generator
     offset: torch.Tensor | None
     consistency: Consistency | None
@@ -126,7 +156,7 @@ class _Steps:
     def __post_init__(self) -> None:
         device = self.samples.k.device
         self.chosen = torch.zeros(self.plan.batch, dtype=torch.int64, device=device)
-        data_step: Step = partial(self._descend, self._data_term)
+        data_step: Step = gradient_step(self.optimiser, partial(_with_gradients, self._data_term))
         self.data_step = data_step
         if self.plan.is_captured:
             self.data_step = captured(data_step, self.optimiser, device, self.plan.steps)
@@ -140,10 +170,11 @@ class _Steps:
         weighed = partial(self._weighed, self.consistency, weight)
         if self.plan.has_own_steps:
             data = self.data_step()
-            self._descend(weighed)
+            follow_rates(self.for_consistency, self.optimiser)
+            gradient_step(self.for_consistency, partial(_with_gradients, weighed))()
             return data
         data = self._data_term()
-        self._descend(lambda: data + weighed())
+        gradient_step(self.optimiser, partial(_with_gradients, lambda: data + weighed()))()
         return data.detach()
 
     def _weighed(self, consistency: Consistency, weight: float) -> torch.Tensor:
@@ -165,9 +196,9 @@ class _Steps:
             k=k,
         )
 
-    def _descend(self, loss_of: Callable[[], torch.Tensor]) -> torch.Tensor:
-        self.optimiser.zero_grad(set_to_none=True)
-        loss = loss_of()
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimiser.step()
-        return loss.detach()
+
+def _with_gradients(loss_of: Callable[[], torch.Tensor]) -> torch.Tensor:
+    """A loss, whose gradients it leaves in the parameters."""
+    loss = loss_of()
+    loss.backward()  # type: ignore[no-untyped-call]
+    return loss.detach()

@@ -15,7 +15,7 @@ from python_recon.judging.judge import Judge
 
 PiscoWeight = Annotated[float, Field(ge=0, le=1e6)] | Literal["held_out"]
 
-_UNJUDGED = 0.3
+_UNJUDGED = 0.02
 """Where no spokes can be held out."""
 
 

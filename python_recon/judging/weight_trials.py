@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -12,8 +12,8 @@ import torch
 
 from python_recon.judging.margin import is_clearly_less
 
-WEIGHTS = (0.0, 0.03, 0.1, 0.3, 1.0)
-"""Candidates. The data term and PISCO are both about 1 where the field explains nothing."""
+WEIGHTS = (0.0, 0.005, 0.02, 0.05)
+"""Candidates, for a data term with an epsilon of 0.1, which is far below 1 in the outer k-space."""
 SHARE = 0.06
 """Length of a trial, of the steps of a fit. That of the best one is on the way to the final field; the others
 come on top."""
@@ -63,8 +63,9 @@ class WeightTrials:
         Share of the way to the final field before the first trial.
     steps
         On that way.
-    optimiser
-        Of all that is fitted. Its state is one of zeros before its first step, as that of Adam is.
+    optimisers
+        Of all that is fitted, each of the same parameters. Their state is one of zeros before their first
+        step, as that of Adam is; the first one steps before the others.
     generator
         Of the steps.
     judge
@@ -75,11 +76,11 @@ class WeightTrials:
         self,
         begins: float,
         steps: int,
-        optimiser: torch.optim.Optimizer,
+        optimisers: Sequence[torch.optim.Optimizer],
         generator: torch.Generator,
         judge: Callable[[], float],
     ) -> None:
-        self._optimiser, self._generator, self._judge = optimiser, generator, judge
+        self._optimisers, self._generator, self._judge = optimisers, generator, judge
         self._way, self._begins = steps, math.ceil(round(begins * steps, 6))
         self._length = max(1, min(round(SHARE * steps), steps - self._begins))
         self._turn, self._weight = -1, 0.0
@@ -137,20 +138,20 @@ class WeightTrials:
         if self._turn < 0:
             return
         self._errors[self._weight] = error = self._judge()
-        self._ends[self._weight] = _State.of(self._optimiser, self._generator)
+        self._ends[self._weight] = _State.of(self._optimisers, self._generator)
         _log.info("weight %g of the consistency term: held-out error %.4f", self._weight, error)
 
     def _begin(self, turn: int) -> None:
         """Put the field where every candidate begins, or where the best one ended."""
         self._turn = turn
-        begin = self._first = self._first or _State.of(self._optimiser, self._generator)
+        begin = self._first = self._first or _State.of(self._optimisers, self._generator)
         if turn < len(WEIGHTS):
             self._weight = WEIGHTS[turn]
         else:
             best = best_weight(self._errors)
             self._weight, begin = (0.0, begin) if best is None else (best, self._ends[best])
             self._ends.clear()
-        begin.restore(self._optimiser, self._generator)
+        begin.restore(self._optimisers, self._generator)
 
 
 def best_weight(errors: Mapping[float, float]) -> float | None:
@@ -178,18 +179,19 @@ class _State:
     """State of the generator."""
 
     @classmethod
-    def of(cls, optimiser: torch.optim.Optimizer, generator: torch.Generator) -> _State:
-        return cls([tensor.clone() for tensor in _tensors(optimiser)], generator.get_state())
+    def of(cls, optimisers: Sequence[torch.optim.Optimizer], generator: torch.Generator) -> _State:
+        return cls([tensor.clone() for tensor in _tensors(optimisers)], generator.get_state())
 
-    def restore(self, optimiser: torch.optim.Optimizer, generator: torch.Generator) -> None:
+    def restore(self, optimisers: Sequence[torch.optim.Optimizer], generator: torch.Generator) -> None:
         """Into the same memory, which captured steps know."""
-        for tensor, saved in zip_longest(_tensors(optimiser), self.tensors):
+        for tensor, saved in zip_longest(_tensors(optimisers), self.tensors):
             tensor.zero_() if saved is None else tensor.copy_(saved)
         generator.set_state(self.numbers)
 
 
-def _tensors(optimiser: torch.optim.Optimizer) -> Iterator[torch.Tensor]:
-    for group in optimiser.param_groups:
+def _tensors(optimisers: Sequence[torch.optim.Optimizer]) -> Iterator[torch.Tensor]:
+    for group in optimisers[0].param_groups:
         yield from (parameter.detach() for parameter in group["params"])
-    for state in optimiser.state.values():
-        yield from state.values()
+    for optimiser in optimisers:
+        for state in optimiser.state.values():
+            yield from state.values()

@@ -66,14 +66,15 @@ def distance(
 ) -> torch.Tensor:
     """Distance between the kernels of different sets.
 
-    Published: mean over pairs of ``|W_i - W_j|_1 / (2 unknowns coils)``, of real and imaginary parts.
+    Published: mean over all pairs, a kernel with itself among them, of ``|W_i - W_j|_1 / (2 unknowns
+    coils)``, of real and imaginary parts.
     Relative: over the kernels' own mean 1-norm instead, and sqrt(2), the value for unrelated kernels. That
     norm carries a gradient, or kernels would be drawn to zero.
     """
     parts = torch.view_as_real(kernels).flatten(1)
     apart = torch.pdist(parts, p=1).mean()
     if not is_relative:
-        return apart / parts.shape[1]
+        return apart * (len(parts) - 1) / len(parts) / parts.shape[1]
     norm = parts.abs().sum(1).mean()
     return apart / (2**0.5 * torch.where(norm > 0, norm, 1.0))
 

@@ -35,7 +35,13 @@ class Variant:
 
 
 _SCATTERED = {"geometry": "alternating", "spacing": 2.0, "max_sets": 30}
-_ON_SPOKES = {"geometry": "without_centre", "spacing": 1.0, "max_sets": 12}
+_ON_SPOKES = {
+    "geometry": "without_centre",
+    "spacing": 1.0,
+    "max_sets": 12,
+    "oversampling": 1.1 * 3,  # of the three target coils
+    "alpha": 1e-3,
+}
 
 VARIANTS = {
     "residual": Variant(residual, "targets", 1, None, _SCATTERED),

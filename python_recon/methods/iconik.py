@@ -109,7 +109,7 @@ class Phase:
         """Fit the part; raises BackendError where that diverges at once."""
         net.train_only(self.trains(net))
         steps, rate = self.steps_and_rate(options)
-        plan = plan_of(options, 0.0, 0.0, has_own_steps=False)
+        plan = plan_of(options)
         plan = replace(plan, steps=steps, batch=options.neighbourhoods, learning_rate=rate)
         return fit(net, self.sees(samples, options), plan, budget, generator, judge=judge, track=track)
 
@@ -140,7 +140,7 @@ def _stages(problem: FieldProblem, options: IconikOptions, budget: Budget) -> It
     judge = None if given.held_out is None else Judge(given.held_out)
     field = new_field(given, options, budget)
     problem.begin(field, budget)
-    plan = plan_of(options, 0.0, 0.0, has_own_steps=False)
+    plan = plan_of(options)
     part, track = _part(budget, 0, "field"), under("field", problem.track)
     report = fit(field, given.samples, plan, part, generator, judge=judge, track=track)
     yield _Stage(report, copy.deepcopy(field))

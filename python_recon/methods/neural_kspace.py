@@ -65,9 +65,8 @@ class FitOptions(FieldOptions, KeepingOptions):
     anneals: bool = True
     """Whether the learning rate falls to zero, along a cosine, by the last step or the deadline."""
     epsilon: float = Field(0.1, gt=0, le=1000)
-    """epsilon of the HDR loss, relative to the largest sample."""
-    # A tenth of it, as published, lies below most samples' noise, which is then fitted first with weights of
-    # up to 10,000: a change of the data of 1e-7 becomes one of 20 % of the images.
+    """epsilon of the HDR loss, relative to the largest sample. Published is 0.01, which neglects the centre
+    of k-space where the noise is above that."""
     outer_weight: float = Field(0.0, ge=0, le=1e6)
     """Weight of the part of the HDR loss that damps the outer k-space (f in the paper)."""
     held_out_share: float = Field(0.05, ge=0, le=0.5)
@@ -87,8 +86,8 @@ class NeuralKSpaceOptions(FitOptions):
     start: Literal["none", "subspace"] = "none"
     """What the network is added to: nothing, or a subspace reconstruction."""
     pisco_weight: PiscoWeight = 0.0
-    """Weight of PISCO; 0: none. held_out: the one of 0, 0.03, 0.1, 0.3 and 1 whose images predict held-out
-    spokes best after a short trial; 0.3 where no spokes can be held out."""
+    """Weight of PISCO; 0: none. held_out: the one of 0, 0.005, 0.02 and 0.05 whose images predict held-out
+    spokes best after a short trial; 0.02 where no spokes can be held out."""
     pisco_variant: Literal["residual", "all_pairs", "distance"] = "residual"
     """What is compared: targets with their own kernel or with all, or the kernels."""
     pisco_form: Literal["tiles", "published"] = "tiles"
@@ -132,7 +131,7 @@ def _fitted(
     report = fit(
         net,
         given.samples,
-        plan_of(options, number_of(weight), options.pisco_from, options.pisco_form == "published"),
+        _plan(options),
         budget if start is None else start.rest_of(budget),
         torch.Generator(given.samples.k.device).manual_seed(options.seed),
         judge=judge,
@@ -161,8 +160,20 @@ def new_field(given: Gathered, options: FitOptions, budget: Budget) -> KSpaceFie
     )
 
 
-def plan_of(options: FitOptions, weight: float, begins: float, has_own_steps: bool) -> FitPlan:
-    """The plan of a fit."""
+def _plan(options: NeuralKSpaceOptions) -> FitPlan:
+    """Of a fit with PISCO."""
+    has_own_steps = options.pisco_form == "published"
+    return replace(
+        plan_of(options),
+        consistency_weight=number_of(options.pisco_weight),
+        consistency_from=options.pisco_from,
+        has_own_steps=has_own_steps,
+        uses_amsgrad=has_own_steps and options.pisco_variant != "distance",
+    )
+
+
+def plan_of(options: FitOptions) -> FitPlan:
+    """The plan of a fit without PISCO."""
     return FitPlan(
         steps=options.steps,
         batch=options.batch,
@@ -170,10 +181,6 @@ def plan_of(options: FitOptions, weight: float, begins: float, has_own_steps: bo
         anneals=options.anneals,
         epsilon=options.epsilon,
         outer_weight=options.outer_weight,
-        consistency_weight=weight,
-        consistency_from=begins,
-        has_own_steps=has_own_steps,
-        uses_amsgrad=has_own_steps,
         is_captured=options.compiled == "auto",
     )
 
@@ -243,8 +250,8 @@ def _consistency_points(n_coils: int, options: NeuralKSpaceOptions) -> tuple[flo
         side = tile_size(n_coils, kernel)
         inner = side if is_distance else side - 2 * kernel.reach
         return options.pisco_sets * inner**2, options.pisco_sets * (side**2 - inner**2)
-    n_neighbours = 8 if is_distance else 6
-    rows = options.pisco_sets * 1.1 * n_neighbours * n_coils**2
+    n_neighbours, n_target_coils = (8, 3) if is_distance else (6, n_coils)
+    rows = options.pisco_sets * 1.1 * n_neighbours * n_coils * n_target_coils
     return (rows * n_neighbours, rows) if is_distance else (rows, rows * n_neighbours)
 
 

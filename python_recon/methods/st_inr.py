@@ -3,9 +3,8 @@
 The field of component images (see :mod:`~python_recon.methods.subspace_inr`) first learns the images of a
 subspace reconstruction, then is fitted to the spokes. What it has changed by then is added to the images, of
 each component in the share that the held-out spokes ask for: much where few spokes have left the start noisy,
-little where the start is good and the field too smooth for it. They choose the field's regularisation, too,
-by short fits with a quarter and with four times of what is set. At last the start is computed anew, with all
-spokes.
+little where the start is good and the field too smooth for it. The field's spatial weight is that of the
+start, in units of the noise. At last the start is computed anew, with all spokes.
 
 After Feng et al., doi:10.1109/TMI.2025.3526452. Departures: low rank by a factorisation with a temporal basis
 from the scan, where the paper has a nuclear norm and a field of three dimensions (for that see
@@ -14,10 +13,6 @@ from the scan, where the paper has a nuclear norm and a field of three dimension
 
 from __future__ import annotations
 
-import logging
-import math
-import time
-from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -31,7 +26,7 @@ from python_recon.fitting.capture import captured
 from python_recon.fitting.descent import Descent, FitReport, adam, cosine, descend, gradient_step
 from python_recon.fitting.gathered import gather
 from python_recon.fitting.shrinking import within_memory
-from python_recon.judging.margin import is_clearly_less
+from python_recon.judging.weights import Weight, number
 from python_recon.methods.field_problem import FieldProblem, JudgedStart, start_alone
 from python_recon.methods.registry import Method, Reconstruction
 from python_recon.methods.subspace_inr import (
@@ -43,17 +38,9 @@ from python_recon.methods.subspace_inr import (
     held_out_judge,
     new_field,
 )
-from python_recon.resources.schedule import Budget, part_of
+from python_recon.resources.schedule import Budget
 
 _DISTILLATION_RATE = 1e-2
-_FACTORS = (1.0, 0.25, 4.0)
-"""Of the spatial regularisation that is set, which are tried."""
-_TRIAL_SHARE = 0.25
-"""Of the steps that a trial has."""
-_TRIAL_TIME = 0.15
-"""Of the time that is left, that a trial may take at most."""
-
-_log = logging.getLogger(__name__)
 
 
 class StInrOptions(SubspaceInrOptions):
@@ -65,8 +52,8 @@ class StInrOptions(SubspaceInrOptions):
     """Steps in which the field learns the images of the subspace reconstruction."""
     steps: int = Field(160, ge=1, le=1_000_000)
     """Most steps in which it is fitted to the spokes."""
-    spatial_regularisation: float = Field(0.25, ge=0, le=1e6)
-    """mu of the field, unless held-out spokes choose a quarter or four times of it; 0: none."""
+    spatial_regularisation: Weight = "auto"
+    """mu of the field, in units of the noise; auto: that of least risk for the start; 0: none."""
     learning_rate: float = Field(3e-3, gt=0, le=10)
     """Of Adam in those steps, at first; it falls to zero along a cosine."""
 
@@ -78,48 +65,21 @@ def run(kspace: KSpace, maps: CoilMaps, options: StInrOptions, budget: Budget) -
     if given.held_out is None:
         return start_alone(problem, budget)
     start = JudgedStart.solve(given, budget)
-    for_field, first = start.rest_of(budget), start.first
+    for_field, first, weight = start.rest_of(budget), start.first, options.spatial_regularisation
+    if weight == "auto":
+        weight = number(start.options.spatial_regularisation)
 
     def attempt(chosen: StInrOptions) -> tuple[ComponentField, FitReport]:
         net = new_field(given, first.temporal, chosen)
         if not problem.begin(net, budget):
             distil(net, first, chosen.distillation_steps, for_field, chosen.compiled == "auto")
         term, judge = data_term(given, net.temporal), held_out_judge(given, net, first)
-        n_steps = chosen.steps + len(_FACTORS) * _trial_steps(chosen)
-        fit = ComponentFit(net, chosen, term, judge, n_steps, problem.track)
-        return net, fit.run(_regularisation(fit, chosen, for_field), chosen.steps, for_field)
+        fit = ComponentFit(net, chosen, term, judge, chosen.steps, problem.track)
+        return net, fit.run(weight, chosen.steps, for_field)
 
     (net, report), taken = within_memory(attempt, options)
     final = start.final(budget)
     return problem.with_options(taken).reconstruction(Correction(net, first), final, report)
-
-
-def _regularisation(fit: ComponentFit, options: StInrOptions, budget: Budget) -> float:
-    """The spatial regularisation whose short fit predicts held-out spokes best."""
-    errors = {}
-    for index, factor in enumerate(_FACTORS if options.spatial_regularisation else ()):
-        weight = factor * options.spatial_regularisation
-        found = fit.run(weight, _trial_steps(options), _part(budget, index)).held_out
-        errors[weight] = min(found)
-        if budget.is_spent:
-            break
-    best, as_set = min(errors, key=errors.__getitem__, default=0.0), options.spatial_regularisation
-    if errors and not is_clearly_less(errors[best], errors[as_set]):
-        best = as_set
-    if best != options.spatial_regularisation:
-        _log.info("held-out spokes choose a spatial_regularisation of %g", best)
-    return best
-
-
-def _trial_steps(options: StInrOptions) -> int:
-    return math.ceil(_TRIAL_SHARE * options.steps)
-
-
-def _part(budget: Budget, index: int) -> Budget:
-    """What a trial may take of the time that is left, and its share in the progress."""
-    seconds = time.monotonic() - budget.started + _TRIAL_TIME * budget.left_s
-    report = part_of(budget.report, index, len(_FACTORS), "trial")
-    return replace(budget, seconds=min(seconds, budget.seconds), report=report)
 
 
 def distil(

@@ -2,10 +2,12 @@
 
 Minimises, over a hash grid of three dimensions and a ReLU network that give the image m ::
 
-    mean |F S m - y|^2 / (|F S m|^2 + eps) + lambda_T mean |m[t+1] - m[t]| + lambda_R |M|_* / n_frames
+    mean |F S m - y|^2 / (|F S m|^2 + eps) + lambda_T mean |m[t+1] - m[t]| / max |m|
+        + lambda_R |M|_* / n_frames
 
-real and imaginary parts of the first term apart and its denominator held fixed; ``|M|_*`` is the nuclear norm
-of the series as a matrix of frames and pixels. Fine levels of the grid are unlocked one after the other. Feng
+The first two terms are the sum of that of the real and that of the imaginary parts; denominator and largest
+magnitude are held fixed; ``|M|_*`` is the nuclear norm of the series as a matrix of frames and pixels. The
+levels of the grid are unlocked one after the other, the last one with the last sixteenth of the steps. Feng
 et al., doi:10.1109/TMI.2025.3526452. Departures: the table of the grid is smaller, unless set otherwise; the
 parameters are the last ones, where the paper's experiments chose them by the truth; the first output is
 scaled to the scan, by the largest magnitude of its time average, the unit of image and k-space above.
@@ -62,8 +64,9 @@ class StInrPaperOptions(SpaceTimeOptions, KeepingOptions):
     """lambda_R."""
     epsilon: float = Field(1e-4, gt=0, le=1000)
     """eps, in squares of the unit."""
-    unlocking: float = Field(0.5, ge=0, le=1)
-    """Share of the steps in which the levels of the grid are unlocked, from the coarsest on."""
+    unlocking: float = Field(1.0, ge=0, le=1)
+    """Share of the steps in which the levels of the grid are unlocked, from the coarsest on, at equal
+    distances; 0: all from the first step."""
     batch: int = Field(1 << 21, ge=1, le=10_000_000)
     """Points whose graph is in memory at a time on a GPU, some 10 kB each, fewer where it holds less; the
     steps do not depend on it. A CPU takes some ten thousand."""
@@ -107,7 +110,7 @@ class Objective:
         error = (predicted - torch.view_as_real(self.data)).square()
         relative = error / (predicted.detach().square() + self.options.epsilon)
         n_measured = self.weights.sum() * self.data.shape[1] * self.data.shape[3]
-        return (self.weights[..., None] * relative).sum() / (2 * n_measured)
+        return (self.weights[..., None] * relative).sum() / n_measured
 
 
 def run(kspace: KSpace, maps: CoilMaps, options: StInrPaperOptions, budget: Budget) -> Reconstruction:
@@ -199,18 +202,22 @@ def _chunks(n_frames: int, matrix: tuple[int, int], batch: int, device: str) -> 
     return (slice(start, start + together) for start in range(0, n_frames, together))
 
 
-def _n_unlocked(done: float, options: StInrPaperOptions) -> float:
-    """Levels of the grid that take part, with the fraction of the one that is fading in."""
-    reached = min(1.0, done / options.unlocking) if options.unlocking else 1.0
-    return 1 + reached * (options.levels - 1)
+def _n_unlocked(done: float, options: StInrPaperOptions) -> int:
+    """Levels of the grid that take part."""
+    reached = done / options.unlocking if options.unlocking else 1.0
+    return min(1 + int(reached * options.levels), options.levels)
 
 
 def _variation(images: torch.Tensor, is_periodic: bool) -> torch.Tensor:
-    """Mean magnitude of the differences between successive frames; 0 for a single one."""
+    """Mean of the differences of successive frames over the largest magnitude; 0 for a single frame.
+
+    That of the real and that of the imaginary parts are added.
+    """
     if len(images) == 1:
         return images.new_zeros((), dtype=torch.float32)
     differences = images.roll(-1, 0) - images if is_periodic else torch.diff(images, dim=0)
-    return differences.abs().mean()
+    largest = images.detach().abs().amax().clamp_min(torch.finfo(torch.float32).tiny)
+    return torch.view_as_real(differences).abs().sum(-1).mean() / largest
 
 
 def _nuclear_norm(images: torch.Tensor) -> torch.Tensor:

@@ -45,9 +45,10 @@ from python_recon.fitting.shrinking import within_memory
 from python_recon.fitting.tracking import Track, untracked
 from python_recon.judging.judge import Judge
 from python_recon.judging.shares import Shares
+from python_recon.judging.weights import Weight, number
 from python_recon.methods.field_problem import FieldProblem
 from python_recon.methods.registry import Method, Reconstruction
-from python_recon.methods.subspace import SubspaceOptions, temporal_basis
+from python_recon.methods.subspace import SubspaceOptions, choose, temporal_basis
 from python_recon.operators.sense import data_weights
 from python_recon.operators.sense_problem import right_side_noise, time_average
 from python_recon.resources.memory import Size, series_need
@@ -70,8 +71,8 @@ class SubspaceInrOptions(ImageFieldOptions, KeepingOptions):
     """Largest number of steps of the optimiser."""
     learning_rate: float = Field(1e-2, gt=0, le=10)
     """Of Adam, at first; it falls to zero along a cosine by the last step or the deadline."""
-    spatial_regularisation: float = Field(0.4, ge=0, le=1e6)
-    """mu, in the unit of that of ``subspace``: the noise of the data term's gradient."""
+    spatial_regularisation: Weight = "auto"
+    """mu in units of the noise of the data term's gradient; auto: that of least risk for ``subspace``."""
     held_out_share: float = Field(0.05, ge=0, le=0.5)
     """Share of the spokes that are held out to judge the fit by; 0: none, all steps are run."""
     seed: int = Field(0, ge=0, le=2**32 - 1)
@@ -100,14 +101,18 @@ def run(kspace: KSpace, maps: CoilMaps, options: SubspaceInrOptions, budget: Bud
     """The series; stops at the deadline with the best field it has."""
     given = gather(kspace, maps, "scan", options.held_out_share)
     problem = FieldProblem(given, options)
-    basis = temporal_basis(given.fitted_kspace, maps, SubspaceOptions(), budget)
+    subspace, weight = SubspaceOptions(), options.spatial_regularisation
+    if weight == "auto":
+        subspace = choose(given.fitted_kspace, maps, subspace, budget)
+        weight = number(subspace.spatial_regularisation)
+    basis = temporal_basis(given.fitted_kspace, maps, subspace, budget)
 
     def attempt(chosen: SubspaceInrOptions) -> tuple[ComponentField, FitReport]:
         net = new_field(given, given.temporal(basis), chosen)
         problem.begin(net, budget)
         term, judge = data_term(given, net.temporal), held_out_judge(given, net)
         fit = ComponentFit(net, chosen, term, judge, chosen.steps, problem.track)
-        return net, fit.run(chosen.spatial_regularisation, chosen.steps, budget)
+        return net, fit.run(weight, chosen.steps, budget)
 
     (net, report), taken = within_memory(attempt, options)
     return problem.with_options(taken).reconstruction(net, None, report)

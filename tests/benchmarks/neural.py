@@ -161,7 +161,7 @@ def _loops(demo: Demo) -> list[Loop]:
 
 def _our_loop(name: str, problem: Gathered, options: FitOptions, steps: int) -> Loop:
     net = new_field(problem, options, Budget())
-    plan = replace(plan_of(options, 0.0, 0.0, has_own_steps=False), steps=steps)
+    plan = replace(plan_of(options), steps=steps)
     generator = torch.Generator().manual_seed(0)
     return Loop(
         name,

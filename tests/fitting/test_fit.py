@@ -82,7 +82,10 @@ def test_it_ends_when_held_out_samples_are_predicted_no_better():
     assert error_of(net) < 0.2
 
 
-def test_it_does_not_end_before_pisco_has_begun():
+@pytest.mark.parametrize(("begins", "looks"), [(0.0, 12), (0.5, 12), (0.7, 14)])
+def test_it_does_not_end_before_pisco_has_had_its_time(begins, looks):
+    """Most of the fit, or until it begins where that is later."""
+
     class Worse:
         n_calls = 0
 
@@ -90,10 +93,10 @@ def test_it_does_not_end_before_pisco_has_begun():
             self.n_calls += 1
             return float(self.n_calls), WHOLE
 
-    plan = replace(PLAN, consistency_from=0.5)
+    plan = replace(PLAN, consistency_from=begins)
     _, report = run(plan, judge=Worse(), consistency=lambda field, _: field.coefficients.square().sum())
     assert report.stopped == "convergence"
-    assert report.steps == (10 + 4) * 10
+    assert report.steps == (looks + 4) * 10
     assert report.best_step == 10
 
 

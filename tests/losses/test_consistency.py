@@ -47,7 +47,7 @@ def test_published_norms():
     apart = np.mean(
         [
             (np.abs((w[i] - w[j]).real).sum() + np.abs((w[i] - w[j]).imag).sum()) / (2 * N_UNKNOWNS * N_COILS)
-            for i, j in itertools.combinations(range(N_SETS), 2)
+            for i, j in itertools.product(range(N_SETS), repeat=2)
         ]
     )
     for measure, expected in ((residual, own), (all_pairs, every), (distance, apart)):

@@ -52,7 +52,7 @@ def test_images_are_complex64_on_the_device_of_the_data(small_heart, device, nam
     assert result.images.device.type == device
     assert tuple(result.images.shape) == (6, 32, 32)
     assert torch.isfinite(torch.view_as_real(result.images)).all()
-    assert result.details["steps"] == 2 + (4 if name in ("pisco", "pisco_dist") else 0)  # and trials
+    assert result.details["steps"] == 2 + (3 if name in ("pisco", "pisco_dist") else 0)  # and trials
     assert result.state is not None
     assert torch.equal(kspace.data, copy)
 
