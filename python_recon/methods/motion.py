@@ -29,8 +29,8 @@ from python_recon.resources.memory import Size, series_need
 from python_recon.resources.schedule import Budget, part_of, silent
 from python_recon.solvers.cg import conjugate_gradient
 
-_A_PIXEL = 300.0
-"""Bytes of a moved neighbour, with the products of its slopes."""
+_A_PIXEL = 1000.0
+"""Bytes of a moved neighbour with the products of its slopes, in the frames that are averaged at once."""
 _LEAST_SHARE = 0.02
 """Below which a round is none."""
 _ARE_START = "the images are those of subspace"

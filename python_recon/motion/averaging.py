@@ -25,7 +25,7 @@ _OBJECT = 0.1
 _SUPPORTED = 0.5
 """Sum of the neighbours' weights from which on a pixel was followed, and the share of the object's pixels of
 which that has to be so for a frame to be averaged."""
-_FRAMES_TOGETHER = 16
+_FRAMES_TOGETHER = 4
 """On a GPU."""
 
 
