@@ -270,7 +270,7 @@ def test_published_form_on_any_device(small_heart, device):
     assert np.isfinite(as_numpy(result.images)).all()
     assert result.details["steps"] == 7
     assert result.details["held_out"] == []
-    np.testing.assert_allclose(as_numpy(result.state.net.spacing), 0.5 * 2 / 32, rtol=1e-6)
+    np.testing.assert_allclose(as_numpy(result.state.net.spacing), 2 / 32, rtol=1e-6)
 
 
 def test_a_corrected_field_is_saved_and_gone_on_from(small_heart, tmp_path):

@@ -75,10 +75,10 @@ def test_nik_learns(small_heart, learned):
 
 @pytest.mark.parametrize("name", OURS)
 def test_same_seed_same_images(small_heart, name):
-    first, again = (run(name, small_heart) for _ in range(2))
+    """Without a start, which has no seed and may be all that is seen."""
+    first, again = (run(name, small_heart, start="none") for _ in range(2))
     assert torch.equal(first.images, again.images)
-    one, other = (run(name, small_heart, seed=seed, start="none") for seed in (0, 1))
-    assert not torch.equal(one.images, other.images)
+    assert not torch.equal(first.images, run(name, small_heart, start="none", seed=1).images)
 
 
 @pytest.mark.parametrize(("name", "scale"), [("nik", 1e-7), ("pisco", 1e5), ("pisco_dist", 1e-7)])
