@@ -45,7 +45,7 @@ def expectation(
             expected = _judged(result, kspace, maps)
         except _FAILURES as error:  # the images are good without it
             _log.warning("slice %d: the expected error is not known: %s", kspace.counters.slice, error)
-    if expected is None:
+    if expected is None or expected.of_noise <= 0:  # too little is left to be told from chance
         return {}
     _log.info("slice %d: %s", kspace.counters.slice, expected)
     return {
