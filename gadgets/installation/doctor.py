@@ -71,7 +71,7 @@ def _torch() -> Iterator[Finding]:
     except ImportError as error:
         yield Finding("torch import", str(error), False, cure="pip install torch")
         return
-    from python_recon.device import computer
+    from python_recon.resources.device import computer
 
     machine = computer()
     yield Finding("processor", f"{machine['processor']}, instructions {machine['instructions']}")
