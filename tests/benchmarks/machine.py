@@ -13,8 +13,8 @@ from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 
 import torch
-from python_recon.resources.device import processor_name
 
+from python_recon.resources.device import processor_name
 from tests.benchmarks import THREADS, bart
 from tests.benchmarks.scene import MATRIX
 

@@ -12,7 +12,7 @@ import torch
 from python_recon.acquisition.radial.density import ramp_density
 from python_recon.coil_maps import estimate
 from python_recon.config import CoilConfig, preset_names
-from python_recon.data import CoilMaps, KSpace
+from python_recon.data import CoilMaps, KSpace, NoiseLevel
 from python_recon.methods.registry import resolve
 from python_recon.operators.nufft import Nufft
 from python_recon.phantom import HeartPhantom
@@ -79,6 +79,7 @@ class Setting:
             data=(data + _NOISE * noise).cpu().numpy(),
             trajectory=trajectory.cpu().numpy(),
             matrix=matrix,
+            noise=NoiseLevel(_NOISE / 2**0.5, is_measured=True),
             spoke_times_s=times,
             times_s=times.mean(1),
         )

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from python_recon.fields.low_rank import LowRankStart
 from python_recon.fields.view import View
 from tests.fields.toys import generator, random_start
 from tests.numerics import cartesian_grid, dft_matrix, relative_error
@@ -29,12 +28,6 @@ def test_signal_is_that_of_the_images_of_each_moment(matrix):
     signal = start.signal(k, t)
     assert signal.dtype == torch.complex64
     assert relative_error(signal, exact_signal(start, k, t)) < 2e-3
-    parts = start.components_signal(k, t)
-    assert parts.shape == (2, N_POINTS, 3)
-    assert relative_error(parts.sum(0), signal) < 1e-5
-    parts[1] = 0
-    first = LowRankStart(start.pixels * torch.tensor([1, 0])[:, None, None], start.maps, start.temporal)
-    assert relative_error(parts.sum(0), first.signal(k, t)) < 1e-5
 
 
 @pytest.mark.parametrize("matrix", [(20, 26), (17, 12), (15, 21)])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from python_recon.config import load_config
+from python_recon.resources.device import computer
 from python_recon.stream.chain import reconstruct_stream
 from tests.heart_stream import COILS, MATRIX, SCAN, readouts
 
@@ -21,6 +22,7 @@ def test_seconds_of_every_stage_and_the_peak_of_memory():
     stages = [details[f"seconds_{stage}"] for stage in ("preparation", "coil_maps", "method")]
     assert all(seconds > 0 for seconds in stages)
     assert details["peak_memory_mib"] > 50
+    assert details.items() >= computer().items()
 
 
 def test_coil_maps_come_only_where_they_are_asked_for():

@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 
 import pytest
+import torch
 
 from python_recon.config import load_config
 from python_recon.data import PREVIEW_SERIES
@@ -41,6 +42,7 @@ def test_previews_that_come_too_late_are_left_out_and_counted(caplog):
     assert frames in ([2, 3, 4], [3, 4]), "the newest are shown again"
     assert f"{FRAMES - len(frames)} previews were left out" in caplog.text
     assert previewed[-1].details["previews_skipped"] == FRAMES - len(frames)
+    assert previewed[0].details["instructions"] == torch.backends.cpu.get_cpu_capability()
     assert series[-1].n_frames == FRAMES, "the data of the method are complete"
 
 
