@@ -167,6 +167,12 @@ def scan_heart(
     )
 
 
+def scaled(kspace: KSpace, factor: complex) -> KSpace:
+    """The same scan in another unit, its noise, too."""
+    noise = None if kspace.noise is None else replace(kspace.noise, std=abs(factor) * kspace.noise.std)
+    return replace(kspace, data=(factor * kspace.data).astype(np.complex64), noise=noise)
+
+
 def run_method(
     name: str,
     kspace: KSpace,

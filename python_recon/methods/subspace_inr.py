@@ -69,7 +69,7 @@ class SubspaceInrOptions(ImageFieldOptions, KeepingOptions):
 
     steps: int = Field(400, ge=1, le=1_000_000)
     """Largest number of steps of the optimiser."""
-    learning_rate: float = Field(1e-2, gt=0, le=10)
+    learning_rate: float = Field(1e-2, gt=0, le=1e30)
     """Of Adam, at first; it falls to zero along a cosine by the last step or the deadline."""
     spatial_regularisation: Weight = "auto"
     """mu in units of the noise of the data term's gradient; auto: that of least risk for ``subspace``."""

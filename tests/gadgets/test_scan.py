@@ -88,7 +88,9 @@ def test_images_tell_what_was_warned_of(blob_scan):
     received = serve(blob_scan, images)
     assert len(received) == 2
     for image in received:
-        assert image.meta["ImageComments"].count("nothing tells the spokes of a frame: taking 34") == 1
+        assert (
+            image.meta["ImageComments"].count("the number of spokes of a frame is not known: taking 34") == 1
+        )
 
 
 @pytest.mark.parametrize(
@@ -122,7 +124,7 @@ def test_readouts_that_wait_are_bounded_and_the_client_is_told(blob_scan):
     received = serve(blob_scan, dawdling, GRIDDING, parameters={"max_host_gb": 1e-4})
     assert len(received) == 1
     assert isinstance(received[0], ErrorText)
-    assert "readouts came faster than they were worked on" in received[0]
+    assert "readouts came faster than they were processed" in received[0]
 
 
 @pytest.mark.parametrize(

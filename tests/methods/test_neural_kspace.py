@@ -16,7 +16,7 @@ from python_recon.methods.registry import resolve
 from python_recon.resources.schedule import Budget
 from python_recon.stream.ladder import climb_down
 from tests.methods.test_all import with_padding
-from tests.numerics import as_numpy, relative_error, run_method, scan_heart, told_share
+from tests.numerics import as_numpy, relative_error, run_method, scaled, scan_heart, told_share
 
 OURS = ["nik", "pisco", "pisco_dist"]
 PAPERS = ["nik_paper", "pisco_paper", "pisco_dist_paper"]
@@ -85,7 +85,7 @@ def test_same_seed_same_images(small_heart, name):
 def test_images_scale_with_the_data(small_heart, name, scale):
     # What nik has not learned yet depends on temporal functions of noise: it is given others here.
     options = {"harmonics": 2} if name == "nik" else {}
-    kspace = replace(small_heart.kspace, data=(scale * small_heart.kspace.data).astype(np.complex64))
+    kspace = scaled(small_heart.kspace, scale)
     result = run(name, small_heart, kspace, **options).images / scale
     assert relative_error(result, run(name, small_heart, **options).images) < 5e-3
 

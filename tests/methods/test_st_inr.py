@@ -23,7 +23,7 @@ from python_recon.methods.st_inr import distil
 from python_recon.methods.subspace import SubspaceOptions
 from python_recon.methods.subspace_inr import new_field
 from python_recon.resources.schedule import Budget
-from tests.numerics import as_numpy, complex_noise, relative_error, run_method, scan_heart, told_share
+from tests.numerics import as_numpy, complex_noise, relative_error, run_method, scaled, scan_heart, told_share
 
 SMALL = {"levels": 4, "width": 24, "distillation_steps": 30, "steps": 20}
 
@@ -191,7 +191,7 @@ def test_time_for_the_last_start_is_kept(small_heart, monkeypatch, seconds, n_st
 @pytest.mark.sensitive
 @pytest.mark.parametrize("scale", [1e-7, 1e5])
 def test_images_scale_with_the_data(small_heart, scale):
-    kspace = replace(small_heart.kspace, data=(scale * small_heart.kspace.data).astype(np.complex64))
+    kspace = scaled(small_heart.kspace, scale)
     result = run_method("st_inr", kspace, small_heart.maps, **SMALL).images / scale
     expected = run_method("st_inr", small_heart.kspace, small_heart.maps, **SMALL).images
     assert relative_error(result, expected) < 1e-3

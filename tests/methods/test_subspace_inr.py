@@ -25,7 +25,7 @@ from python_recon.methods.subspace_inr import (
 from python_recon.operators.sense import data_weights
 from python_recon.resources.schedule import Budget
 from python_recon.stream.ladder import climb_down
-from tests.numerics import as_numpy, complex_noise, relative_error, run_method
+from tests.numerics import as_numpy, complex_noise, relative_error, run_method, scaled
 
 SMALL = {"levels": 4, "width": 24, "steps": 60}
 
@@ -140,7 +140,7 @@ def test_the_same_seed_gives_the_same_images(small_heart):
 @pytest.mark.sensitive
 @pytest.mark.parametrize("scale", [1e-7, 1e5])
 def test_images_scale_with_the_data(small_heart, scale):
-    kspace = replace(small_heart.kspace, data=(scale * small_heart.kspace.data).astype(np.complex64))
+    kspace = scaled(small_heart.kspace, scale)
     result = run_method("subspace_inr", kspace, small_heart.maps, **SMALL).images / scale
     expected = run_method("subspace_inr", small_heart.kspace, small_heart.maps, **SMALL).images
     assert relative_error(result, expected) < 1e-3

@@ -89,10 +89,10 @@ def test_ipv6(daemon, new_scan):
     [
         (None, "../../../etc/passwd", "no configuration '../../../etc/passwd'"),
         (None, "radial_grsp", "did you mean"),
-        (None, "radial_two_stage_grasp", "configurations of one node"),
+        (None, "radial_two_stage_grasp", "what comes with data runs one node"),
         (None, "radial_buckets", "needs a Gadgetron server"),
         ('<configuration><property name="methd" value="x"/></configuration>', None, "'method'"),
-        ("<configuration", None, "not valid XML"),
+        ("<configuration", None, "not well-formed XML"),
         ('{"parameters": 3}', None, "expected names and values"),
         ("{3}", None, "not valid JSON"),
         ('<!DOCTYPE x [<!ENTITY e "e">]><configuration>&e;</configuration>', None, "EntitiesForbidden"),
