@@ -230,6 +230,11 @@ class KSpace:
         moved: dict[str, Any] = {name: None if a is None else to_numpy(a) for name, a in held.items()}
         return replace(self, **moved)
 
+    def in_units_of(self, unit: float) -> KSpace:
+        """The same k-space, samples and noise divided by a unit."""
+        noise = None if self.noise is None else replace(self.noise, std=self.noise.std / unit)
+        return replace(self, data=self.data / unit, noise=noise)
+
     def frames(self, index: slice) -> KSpace:
         """A view of some of the frames."""
         cut: dict[str, Any] = {name: _cut(getattr(self, name), index) for name in (*_TENSORS, *_PER_FRAME)}

@@ -53,11 +53,11 @@ class IconikOptions(FitOptions):
     """Share of the samples, the innermost, that the convolutions are calibrated on."""
     calibration_steps: int = Field(200, ge=1, le=1_000_000)
     """Most steps of the calibration."""
-    calibration_rate: float = Field(1e-2, gt=0, le=1e30)
+    calibration_rate: float = Field(1e-2, gt=0, le=1e38)
     """Learning rate of the calibration."""
     refinement_steps: int = Field(100, ge=1, le=1_000_000)
     """Most steps of the refinement."""
-    refinement_rate: float = Field(1e-5, gt=0, le=1e30)
+    refinement_rate: float = Field(1e-5, gt=0, le=1e38)
     """Learning rate of the refinement."""
 
 

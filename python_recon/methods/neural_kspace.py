@@ -60,7 +60,7 @@ class FitOptions(FieldOptions, KeepingOptions):
     """Largest number of steps of the optimiser."""
     batch: int = Field(2048, ge=1, le=10_000_000)
     """Samples, of all coils, to a step."""
-    learning_rate: float = Field(3e-4, gt=0, le=1e30)
+    learning_rate: float = Field(3e-4, gt=0, le=1e38)
     """Learning rate of Adam."""
     anneals: bool = True
     """Whether the learning rate falls to zero, along a cosine, by the last step or the deadline."""

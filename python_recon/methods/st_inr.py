@@ -54,7 +54,7 @@ class StInrOptions(SubspaceInrOptions):
     """Most steps in which it is fitted to the spokes."""
     spatial_regularisation: Weight = "auto"
     """mu of the field, in units of the noise; auto: that of least risk for the start; 0: none."""
-    learning_rate: float = Field(3e-3, gt=0, le=1e30)
+    learning_rate: float = Field(3e-3, gt=0, le=1e38)
     """Of Adam in those steps, at first; it falls to zero along a cosine."""
 
 

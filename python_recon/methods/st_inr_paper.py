@@ -54,7 +54,7 @@ class StInrPaperOptions(SpaceTimeOptions, KeepingOptions):
 
     steps: int = Field(1600, ge=1, le=1_000_000)
     """Full-batch steps."""
-    learning_rate: float = Field(1e-3, gt=0, le=1e30)
+    learning_rate: float = Field(1e-3, gt=0, le=1e38)
     """Of Adam; halved at half of the steps."""
     weight_decay: float = Field(1e-6, ge=0, le=1e6)
     """Of the network, not of the grid."""

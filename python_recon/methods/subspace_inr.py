@@ -15,7 +15,7 @@ compares spoke by spoke; held-out spokes, not a number of steps, end the fit.
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -69,7 +69,7 @@ class SubspaceInrOptions(ImageFieldOptions, KeepingOptions):
 
     steps: int = Field(400, ge=1, le=1_000_000)
     """Largest number of steps of the optimiser."""
-    learning_rate: float = Field(1e-2, gt=0, le=1e30)
+    learning_rate: float = Field(1e-2, gt=0, le=1e38)
     """Of Adam, at first; it falls to zero along a cosine by the last step or the deadline."""
     spatial_regularisation: Weight = "auto"
     """mu in units of the noise of the data term's gradient; auto: that of least risk for ``subspace``."""
@@ -199,7 +199,7 @@ class ComponentFit:
 
 def data_term(given: Gathered, temporal: TemporalBasis) -> DataTerm:
     """Of the spokes that are kept, each at its own time, in units of the scale."""
-    spokes = one_frame(replace(given.fitted_kspace, data=given.kspace.data / given.scale))
+    spokes = one_frame(given.fitted_kspace.in_units_of(given.scale))
     curves = temporal(given.spoke_coordinates).flatten(0, 1)
     noise = right_side_noise(spokes, data_weights(spokes))
     return DataTerm(ComponentData.of_spokes(spokes, given.maps, curves), noise)
