@@ -241,7 +241,8 @@ class TestPresets:
 
     def test_published_settings(self):
         nik, pisco, dist = (resolve(name, {})[1] for name in PAPERS)
-        assert (nik.field, nik.layers, nik.width, nik.omega, nik.sigma) == ("coilwise", 8, 512, 30, 1)
+        assert (nik.field, nik.layers, nik.width, nik.omega) == ("coilwise", 8, 512, 30)
+        assert nik.sigma == pytest.approx(1 / (2 * np.pi), rel=1e-3), "published without the factor 2 pi"
         assert (pisco.field, pisco.layers, pisco.omega, pisco.sigma) == ("stiff", 4, 20, 6)
         assert (pisco.steps, pisco.batch, pisco.learning_rate) == (5000, 10_000, 1e-5)
         assert (pisco.pisco_weight, pisco.pisco_sets, pisco.pisco_from) == (0.15, 30, 0.2)

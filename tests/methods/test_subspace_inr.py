@@ -12,6 +12,7 @@ from python_recon.data import CoilMaps
 from python_recon.errors import BackendError, ConfigError, DataError
 from python_recon.fields.fitted import FittedField
 from python_recon.fields.low_rank import LowRankStart
+from python_recon.fields.view import View
 from python_recon.fitting.gathered import gather
 from python_recon.judging.judge import Judge
 from python_recon.judging.samples import Samples
@@ -71,7 +72,7 @@ def test_the_data_term_is_that_of_the_samples(small_heart, device):
     t = problem.axis.of(spoke_times(problem.kspace)[problem.kept])
     samples = Samples.of_spokes(problem.kspace, problem.kept, t, problem.scale)
     with torch.no_grad():
-        components = net.components(problem.view)
+        components = net.components(View.whole(problem.kspace.matrix))
         _, misfit = data_term(problem, net.temporal).data.slope(components)
         series = LowRankStart(components, problem.maps.maps, net.temporal)
         missing = series.signal(samples.k, samples.t) - samples.values
@@ -208,5 +209,7 @@ def test_looks_plan_no_transform_anew(small_heart, monkeypatch):
     first, second = judgement(), judgement()
     assert first == second
     monkeypatch.undo()
-    start = LowRankStart(net.components(problem.view).detach(), problem.maps.maps, net.temporal)
-    assert Judge(problem.held_out)(start.components_signal)[0] == pytest.approx(first[0], rel=1e-5)
+    start = LowRankStart(
+        net.components(View.whole(problem.kspace.matrix)).detach(), problem.maps.maps, net.temporal
+    )
+    assert Judge(problem.held_out)(start.signal)[0] == pytest.approx(first[0], rel=1e-5)
