@@ -14,8 +14,10 @@ Signal = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 _CLEARLY = 12.0
 """Gain of held-out spokes, in standard deviations of what noise alone may do, from which a share is believed.
-Gains of up to 9 were seen where the images had become worse by up to 2 dB against a `subspace` whose weight the
-risk has chosen: held-out spokes tell their own moment better, and hardly see noise that the images have got."""Points evaluated together."""
+Gains of up to 9 were seen where the images had become worse by up to 2 dB against a ``subspace`` whose weight
+the risk has chosen: held-out spokes tell their own moment better, and hardly see noise in the images."""
+_CHUNK = 16_384
+"""Points evaluated together."""
 
 
 class Judge:

@@ -88,9 +88,7 @@ def test_images_tell_what_was_warned_of(blob_scan):
     received = serve(blob_scan, images)
     assert len(received) == 2
     for image in received:
-        assert (
-            image.meta["ImageComments"].count("spokes of a frame is not known: taking 34") == 1
-        )
+        assert image.meta["ImageComments"].count("spokes of a frame is not known: taking 34") == 1
 
 
 @pytest.mark.parametrize(
