@@ -12,6 +12,9 @@ from statistics import fmean
 from typing import Any
 
 import torch
+
+# Optimisers load it at their first use, which takes seconds: here it is loaded before the data are there.
+import torch._dynamo
 from torch import nn
 
 from python_recon.errors import BackendError

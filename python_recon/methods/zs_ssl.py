@@ -24,9 +24,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
-
-# Optimisers load it at their first use, which takes seconds: here it is loaded before the data are there.
-import torch._dynamo
 from pydantic import Field
 
 from python_recon.config import Section

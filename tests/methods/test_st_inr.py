@@ -129,7 +129,7 @@ def test_a_fit_starts_from_that_of_a_neighbour(sparse, fitted):
     few = {"distillation_steps": 1, "steps": 1, "learning_rate": 1e-6, "held_out_share": 0.05}
     warm = run_method("st_inr", sparse.kspace, sparse.maps, budget=Budget(start=fitted.state), **few)
     cold = run_method("st_inr", sparse.kspace, sparse.maps, **few)
-    assert warm.details["losses"][-1] < 0.5 * cold.details["losses"][-1]
+    assert warm.details["losses"][-1] < 0.8 * cold.details["losses"][-1]
 
 
 @pytest.mark.parametrize("frames", [slice(2, 3), slice(0, 6)])
