@@ -155,7 +155,8 @@ def _maps(kspace: KSpace, config: Config, budget: Budget) -> CoilMaps:
     if _has_room(budget, _MAPS[config.coils.maps] * (time.monotonic() - before)):
         return estimate(kspace, config.coils)
     comment = f"there was no time for coil maps by {config.coils.maps!r}: they are of low resolution"
-    _log.warning(comment)
+    # A fit that was given up, since its slice came back, has no time either; nobody sees its images.
+    _log.log(logging.INFO if budget.is_spent else logging.WARNING, comment)
     return replace(rough, comment="; ".join(filter(None, [comment, rough.comment])))
 
 

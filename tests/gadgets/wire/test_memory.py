@@ -91,5 +91,5 @@ def test_readouts_that_wait_for_a_frame_that_never_comes_count(blob_scan):
     items = (backlog.take(item) for item in backlog.received(blob_scan.items))
     stream = ReadoutStream(items, parse_header(blob_scan.header_xml.encode()), backlog)
     config = load_config({"method": "gridding", "binning.spokes_per_frame": 60_000})
-    with pytest.raises(DataError, match="found no place"):
+    with pytest.raises(DataError, match="were lost"):
         list(images(stream, config))
