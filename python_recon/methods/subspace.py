@@ -25,13 +25,14 @@ from pydantic import Field
 from python_recon.config import Section
 from python_recon.data import CoilMaps, KSpace
 from python_recon.fields.resampling import resample_images
-from python_recon.judging.weights import Weight, number, tuned, without_auto
+from python_recon.judging.weights import Weight, number, tuned, wanted, without_auto
 from python_recon.methods.grasp import minimise_variation
 from python_recon.methods.registry import Method, Reconstruction
 from python_recon.operators.differences import SpatialVariation, TotalVariation, neighbour_differences
 from python_recon.operators.sense import density_of
 from python_recon.operators.sense_problem import SenseProblem, time_average
 from python_recon.operators.toeplitz import SenseGram, SubspaceGram
+from python_recon.resources.memory import Size, series_need
 from python_recon.resources.schedule import Budget, Steps, silent
 from python_recon.solvers.fista import Proximal, accelerated_proximal_gradient
 
@@ -297,4 +298,9 @@ def _thin(maps: torch.Tensor, matrix: tuple[int, int]) -> torch.Tensor:
     return maps[:, rows[:, None], columns]
 
 
-METHOD = Method(run, SubspaceOptions)
+def _need(size: Size, options: SubspaceOptions) -> float:
+    """Memory: that of a series and, where a weight is chosen, of the trials and their judge."""
+    return series_need(size, options) + (4.0 * size.images if wanted(options, FIRST) else 0.0)
+
+
+METHOD = Method(run, SubspaceOptions, _need)
