@@ -22,7 +22,6 @@ from python_recon.judging.risk import Pair, Risk
 from python_recon.methods.registry import Method, Reconstruction
 from python_recon.methods.subspace import LowRank, SubspaceOptions, solve
 from python_recon.motion.averaging import Averaged, Averaging, average_neighbours
-from python_recon.operators.sense import Sense, data_weights
 from python_recon.operators.sense_problem import SenseProblem
 from python_recon.operators.toeplitz import SenseGram
 from python_recon.resources.memory import Size, series_need
@@ -129,8 +128,7 @@ def _slices(
 ) -> tuple[_Slice, _Slice]:
     """Of the data, and of those with a little more noise."""
     problem = SenseProblem.from_kspace(kspace, maps)
-    weighed = disturbed.data * data_weights(kspace)[:, None]
-    noisier = replace(problem, right_side=Sense(kspace, maps).adjoint(weighed))
+    noisier = problem.of(disturbed, maps)
     gram = SenseGram(problem.kernels, problem.maps)
     return _Slice(problem, gram, options), _Slice(noisier, gram, options)
 

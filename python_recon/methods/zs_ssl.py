@@ -91,7 +91,7 @@ class ZsSslOptions(Section):
 def run(kspace: KSpace, maps: CoilMaps, options: ZsSslOptions, budget: Budget) -> Reconstruction:
     """The series; stops at the deadline with the best network it has."""
     unit = _unit_of(kspace)
-    scan = _Scan.solve(_in_unit(kspace, unit), maps, budget)
+    scan = _Scan.solve(kspace.in_units_of(unit), maps, budget)
     result = _improved(scan, options, budget)
     return replace(result, images=result.images * unit)
 
@@ -121,12 +121,6 @@ def _unit_of(kspace: KSpace) -> float:
     """A power of two near the noise, so that float32 holds what is computed and no digit is changed."""
     std = kspace.noise.std if kspace.noise is not None else 0.0
     return math.ldexp(1.0, math.frexp(std)[1]) if std > 0 else 1.0
-
-
-def _in_unit(kspace: KSpace, unit: float) -> KSpace:
-    noise = kspace.noise
-    scaled = None if noise is None else replace(noise, std=noise.std / unit)
-    return replace(kspace, data=kspace.data / unit, noise=scaled)
 
 
 @dataclass(frozen=True)
