@@ -29,7 +29,7 @@ _REVERSE = mask(constants.ACQ_IS_REVERSE)
 _CALIBRATION = mask(constants.ACQ_IS_PARALLEL_CALIBRATION)
 _CALIBRATION_ONLY = "calibration only"
 _JOINING = ("embedded", "interleaved")
-"""Modes of parallel imaging whose calibration lines are measured with the others, and serve for images too."""
+"""Modes of parallel imaging whose calibration lines are measured with the others, and serve images too."""
 _CALIBRATION_AND_IMAGING = mask(constants.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING)
 
 
