@@ -26,7 +26,7 @@ from python_recon.resources.schedule import Budget
 LOOKS = 20
 """How often a fit is judged on its way."""
 
-_CLEARLY = 5e-4
+_GOES_ON = 5e-4
 """By this share an error is to be smaller, for a fit to count as going on: less changes no image."""
 
 TakeStep = Callable[[int, float], torch.Tensor]
@@ -225,7 +225,7 @@ class _Descent:
         if math.isfinite(error) and (self.judge is None or error < self.least):
             self.least, self.best = error, copy.deepcopy(self.net.state_dict())
             report.best_step, report.shares = report.steps, shares
-            if self.judge is None or error < (1 - _CLEARLY) * self.mark:
+            if self.judge is None or error < (1 - _GOES_ON) * self.mark:
                 self.mark, self.last_better = error, len(report.losses)
         figures = {"loss": loss, "share": fmean(report.shares)}
         if self.judge is not None:

@@ -17,7 +17,7 @@ from python_recon.operators.sense import Sense, density_of
 
 _MOST_FRAMES = 8
 """That are judged."""
-_CLEARLY = 1.2
+_FAR_APART = 1.2
 """Ratio of mean errors from which on no more frames are looked at: rendering one can take seconds."""
 _EVERY = 20
 """One of so many spokes judges, where none is held out."""
@@ -65,7 +65,7 @@ def _mean_errors(frames: Iterator[tuple[float, float]]) -> tuple[float, float]:
     for each in frames:
         errors.append(each)
         field, gridding = np.mean(errors, axis=0).tolist()
-        if max(field, gridding) > _CLEARLY * min(field, gridding):
+        if max(field, gridding) > _FAR_APART * min(field, gridding):
             break
     return field, gridding
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import torch
 
+from python_recon.judging.margin import is_clearly_less
 from python_recon.judging.samples import Samples
 from python_recon.judging.shares import Shares, best_shares
 
 Signal = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Places k (point, 2) and t (point,) to a signal ([component,] point, coil): that of a field, say."""
 
-_CLEARLY = 12.0
-"""Gain of held-out spokes, in standard deviations of what noise alone may do, from which a share is believed.
-Gains of up to 9 were seen where the images had become worse by up to 2 dB against a ``subspace`` whose weight
-the risk has chosen: held-out spokes tell their own moment better, and hardly see noise in the images."""
 _CHUNK = 16_384
 """Points evaluated together."""
 
@@ -53,23 +51,24 @@ class Judge:
             shares = best_shares(parts, unexplained, self._weights)
             change = torch.einsum("a,apc->pc", shares.to(parts), parts)
             missing = unexplained - change
-            if not self._is_clear(unexplained, missing, change):
+            if self._is_chance(unexplained, missing, change):
                 shares, missing = torch.zeros_like(shares), unexplained
         error = (self._sum(missing.abs().square()) / self._sum(measured.abs().square())).sqrt()
         return float(error), tuple(shares.tolist())
 
-    def _is_clear(self, before: torch.Tensor, after: torch.Tensor, change: torch.Tensor) -> bool:
-        """Whether errors have fallen by more than noise does by chance, or are not finite, which is told so.
+    def _is_chance(self, before: torch.Tensor, after: torch.Tensor, change: torch.Tensor) -> bool:
+        """Whether errors are finite, and have not fallen by more than noise lets them.
 
         A change that has nothing to do with noise of the size of the errors alters their sum of squares by
         ``2 Re noise* change``, whose standard deviation is taken.
         """
-        gained = self._sum(before.abs().square() - after.abs().square())
-        by_chance = 2**0.5 * (self._weights * after.abs() * change.abs()).norm()
-        return not bool(gained <= _CLEARLY * by_chance)
+        error, than = (float(self._sum(errors.abs().square())) for errors in (after, before))
+        by_chance = 2**0.5 * float((self._weights * after.abs() * change.abs()).norm())
+        return math.isfinite(error) and not is_clearly_less(error, than, by_chance)
 
     def _sum(self, values: torch.Tensor) -> torch.Tensor:
-        return (self._weights * values).sum()
+        """In float64: of two sums that are nearly the same the difference is wanted."""
+        return (self._weights * values).sum(dtype=torch.float64)
 
     @torch.no_grad()
     def _predict(self, field: Signal) -> Iterator[torch.Tensor]:

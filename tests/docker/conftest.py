@@ -7,13 +7,19 @@ import pytest
 from tests.docker.dockerfile import Dockerfile
 from tests.readme import ROOT
 
+IMAGES = {
+    "cpu": Dockerfile(ROOT / "docker/Dockerfile", DEVICE="cpu"),
+    "cuda": Dockerfile(ROOT / "docker/Dockerfile", DEVICE="cuda"),
+    "gadgetron": Dockerfile(ROOT / "docker/gadgetron/Dockerfile"),
+}
+
 
 @pytest.fixture(params=["cpu", "cuda"])
 def image(request) -> Dockerfile:
     """Each of the images that hold the program by itself."""
-    return Dockerfile(ROOT / "docker" / request.param / "Dockerfile")
+    return IMAGES[request.param]
 
 
-@pytest.fixture(params=["cpu", "cuda", "gadgetron"])
+@pytest.fixture(params=sorted(IMAGES))
 def any_image(request) -> Dockerfile:
-    return Dockerfile(ROOT / "docker" / request.param / "Dockerfile")
+    return IMAGES[request.param]

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from gadgets.cli import app
 from gadgets.simulation.scan import SimulateOptions, simulate
+from tests.docker.conftest import IMAGES
 from tests.docker.dockerfile import Dockerfile
 from tests.readme import ROOT, command, commands, shell
 
@@ -49,11 +50,18 @@ class Typed:
         return [value for name, value in self.options if name == option]
 
 
+def name_of(typed: Typed) -> str:
+    """What a build makes: for a device, or the image of a folder."""
+    arguments = dict(argument.split("=", 1) for argument in typed.values("--build-arg"))
+    folder = Path(typed.values("-f")[0]).parent.name
+    return arguments.get("DEVICE", "cpu") if folder == "docker" else folder
+
+
 def image_of(tag: str) -> Dockerfile:
     """The image that the READMEs build under a tag."""
     built = [Typed(line) for line in beginning("docker build ")]
-    (path,) = {typed.values("-f")[0] for typed in built if typed.values("-t") == [tag]}
-    return Dockerfile(ROOT / path)
+    (name,) = {name_of(typed) for typed in built if typed.values("-t") == [tag]}
+    return IMAGES[name]
 
 
 @pytest.mark.parametrize("line", beginning("docker build "))
@@ -61,7 +69,7 @@ def test_builds_name_files_and_arguments_that_there_are(line):
     typed = Typed(line)
     (path,), (tag,) = typed.values("-f"), typed.values("-t")
     assert typed.rest == ["."]
-    assert tag == f"gadgetron-pisco:{Path(path).parent.name}"
+    assert tag == f"gadgetron-pisco:{name_of(typed)}"
     image = Dockerfile(ROOT / path)
     for argument in typed.values("--build-arg"):
         name = argument.partition("=")[0]
