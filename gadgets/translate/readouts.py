@@ -205,11 +205,6 @@ class ReadoutStream:
         return f"encoding space {space}" if space != self._encoding_space else _purpose(acquisition)
 
 
-def readouts_from(items: Iterable[Any], header: ismrmrd.xsd.ismrmrdHeader) -> Iterator[Readout]:
-    """The readouts of the radial encoding space; see :class:`ReadoutStream`."""
-    return iter(ReadoutStream(items, header))
-
-
 def _purpose(acquisition: ismrmrd.Acquisition) -> str:
     """What a readout was acquired for, where it was not for an image."""
     flags = acquisition.flags
