@@ -10,24 +10,57 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from gadgets.cli import (
-    comparing,
-    configuration,
-    converting,
-    files,
-    installation,
-    openrecon,
-    rendering,
-    replaying,
-    serving,
-)
+from gadgets.cli.deferred import DeferredCommand, Place
 from gadgets.console import ConsoleHandler, errors, output
 from gadgets.version import plugin_version
 from python_recon.errors import ReconError
 
+COMMANDS = {
+    "simulate": Place(
+        "files",
+        "simulate",
+        "Simulate a golden-angle scan of a beating, breathing heart: an ISMRMRD file, and its truth.",
+    ),
+    "replay": Place(
+        "replaying",
+        "replay",
+        "Send a scan through the gadgets of a configuration, as Gadgetron would, and keep the images.",
+    ),
+    "render": Place(
+        "rendering",
+        "render",
+        "Render a saved field at any frame rate and matrix, without fitting again.",
+    ),
+    "info": Place("files", "info", "Show what a scan holds, and what is odd about it."),
+    "convert": Place("converting", "convert", "Make an ISMRMRD file of radial raw data in another format."),
+    "compare": Place(
+        "comparing", "compare", "Compare methods: errors, time and memory, on one slice of every scan."
+    ),
+    "serve": Place(
+        "serving",
+        "serve",
+        "Stay warm and serve scans: Gadgetron's <connect> nodes and direct MRD clients.",
+    ),
+    "methods": Place(
+        "installation",
+        "methods",
+        "List the methods: what each is, what it needs, where it is published.",
+    ),
+    "doctor": Place(
+        "installation", "doctor", "Examine the installation: what is there, what is missing and the cure."
+    ),
+    "config": Place("configuration", "app", "Show, check and describe configurations."),
+    "openrecon": Place("openrecon", "app", "Make an OpenRecon package of an image of ours."),
+}
+"""In the order in which ``--help`` lists them."""
+
 
 class _Commands(TyperGroup):
     """Turns the errors that the project foresees into one message and exit status 1."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands.update({name: DeferredCommand(name, place) for name, place in COMMANDS.items()})
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -47,20 +80,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (
-    files.simulate,
-    replaying.replay,
-    rendering.render,
-    files.info,
-    converting.convert,
-    comparing.compare,
-    serving.serve,
-    installation.methods,
-    installation.doctor,
-):
-    app.command()(_command)
-app.add_typer(configuration.app, name="config")
-app.add_typer(openrecon.app, name="openrecon")
 
 
 def _show_version(wanted: bool) -> None:

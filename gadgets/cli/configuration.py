@@ -17,7 +17,7 @@ from gadgets.replay.properties import parse_value, properties_of
 from python_recon.config import Config, flat_keys, load_config, preset_names
 from python_recon.errors import ConfigError
 
-app = typer.Typer(help="Show, check and describe configurations.", no_args_is_help=True)
+app = typer.Typer(add_completion=False, help="Show, check and describe configurations.", no_args_is_help=True)
 
 
 @app.command()

@@ -11,7 +11,9 @@ import typer
 from gadgets.console import output
 from python_recon.errors import ConfigError
 
-app = typer.Typer(help="Make an OpenRecon package of an image of ours.", no_args_is_help=True)
+app = typer.Typer(
+    add_completion=False, help="Make an OpenRecon package of an image of ours.", no_args_is_help=True
+)
 
 _NEWEST_CUDA = (11, 8)
 """That OpenRecon accepts."""

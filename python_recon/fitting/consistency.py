@@ -1,6 +1,12 @@
-"""PISCO of a field in a fit: where it is evaluated, and the loss."""
+"""PISCO of a field in a fit: where it is evaluated, and the loss.
+
+What is left to chance is drawn ahead, into memory that stays: the loss itself can then be part of a CUDA
+graph.
+"""
 
 from __future__ import annotations
+
+from typing import Protocol
 
 import torch
 from torch import nn
@@ -11,6 +17,21 @@ from python_recon.losses import Pisco, Tiles, kernels_of, slice_patches, tile_si
 
 _TIMES = 2
 """Moments to a call; their patches share the kernels, which do not change with time."""
+
+
+class Consistency(Protocol):
+    """A term of a loss that asks the field at places of its own."""
+
+    n_turns: int
+    """Forms that the term takes in turn, such as kernels; what they do on the device differs."""
+    turn: int
+    """That of the places that were drawn last."""
+
+    def draw(self, generator: torch.Generator) -> None:
+        """Choose where the field is asked next."""
+
+    def __call__(self, field: KSpaceField) -> torch.Tensor:
+        """The loss, a scalar, at the places that were drawn last."""
 
 
 class TileConsistency(nn.Module):
@@ -56,23 +77,34 @@ class TileConsistency(nn.Module):
         self.register_buffer("_inner", inner, persistent=False)
         self.register_buffer("_border", border, persistent=False)
         self.register_buffer("_places", torch.cat([inner, border]).argsort(), persistent=False)
-        self._n_tiles, self._calls = n_tiles, 0
+        self.n_turns, self.turn = len(self._kernels), -1
+        n_tiles = min(n_tiles, len(self._tiles.corners))
+        self.register_buffer("_drawn", torch.zeros(n_tiles, dtype=torch.int64), persistent=False)
+        self.register_buffer("_moments", torch.zeros(_TIMES), persistent=False)
+        self.register_buffer("_coils", torch.arange(self._pisco.n_target_coils), persistent=False)
         self._temporal = None if start is None else start.temporal
         self.register_buffer("_half", torch.tensor([matrix[1], matrix[0]]) / 2, persistent=False)
         self.register_buffer("start_grid", None if start is None else start.grid(), persistent=False)
 
-    def forward(self, field: KSpaceField, generator: torch.Generator) -> torch.Tensor:
-        """Loss of the field at random tiles and moments."""
-        k = self._tiles.coordinates(self._n_tiles, generator)
-        t = self._span * torch.rand(_TIMES, generator=generator, device=k.device)
+    def draw(self, generator: torch.Generator) -> None:
+        """Choose other tiles, moments and target coils, and the next kernel."""
+        drawn, moments, coils = (self.get_buffer(name) for name in ("_drawn", "_moments", "_coils"))
+        drawn.copy_(self._tiles.draw(len(drawn), generator))
+        torch.rand(len(moments), generator=generator, out=moments)
+        coils.copy_(self._pisco.draw_coils(generator))
+        self.turn = (self.turn + 1) % self.n_turns
+
+    def forward(self, field: KSpaceField) -> torch.Tensor:
+        """Loss of the field at the tiles and moments that were drawn last."""
+        k = self._tiles.coordinates_of(self.get_buffer("_drawn"))
+        t = self._span * self.get_buffer("_moments")
         values = self._values(field, k, t)
         if self._temporal is not None and self.start_grid is not None:
             index = (k * self.get_buffer("_half") + self.get_buffer("_half").floor()).round().long()
             start = self.start_grid[:, index[..., 1], index[..., 0]]
             values = values + torch.einsum("tr,r...->t...", self._temporal(t).to(start.dtype), start)
-        kernel = self._kernels[self._calls % len(self._kernels)]
-        self._calls += 1
-        loss, _ = self._pisco(*slice_patches(values, kernel), generator=generator)
+        targets, patches = slice_patches(values, self._kernels[self.turn])
+        loss, _ = self._pisco(targets, patches, target_coils=self.get_buffer("_coils"))
         return loss  # type: ignore[no-any-return]
 
     def _values(self, field: KSpaceField, k: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
@@ -122,15 +154,25 @@ class ScatteredConsistency(nn.Module):
         self._span = span
         self._pisco = Pisco.published(n_coils, n_readout, variant, max_sets=max_sets)
         self._candidates = samples_k if variant == "distance" else None
+        self.n_turns, self.turn = 1, 0
+        self._drawn: tuple[torch.Tensor, ...] = ()
 
-    def forward(self, field: KSpaceField, generator: torch.Generator) -> torch.Tensor:
-        """Loss of the field at random targets and one moment."""
+    def draw(self, generator: torch.Generator) -> None:
+        """Choose other targets, with their neighbours, another moment and other target coils."""
         targets_k, patches_k = self._pisco.sample_patches(generator, self._candidates)
-        t = self._span * torch.rand(1, generator=generator, device=targets_k.device)
+        t = torch.rand(1, generator=generator, device=targets_k.device)
+        drawn = (targets_k, patches_k, t, self._pisco.draw_coils(generator))
+        self._drawn = self._drawn or tuple(map(torch.empty_like, drawn))
+        for kept, new in zip(self._drawn, drawn, strict=True):
+            kept.copy_(new)
+
+    def forward(self, field: KSpaceField) -> torch.Tensor:
+        """Loss of the field at the targets and the moment that were drawn last."""
+        targets_k, patches_k, t, coils = self._drawn
         through = self._pisco.gradient_through
-        targets = _at_times(field, targets_k, t, through != "patches")[0]
-        patches = _at_times(field, patches_k, t, through != "targets")[0]
-        loss, _ = self._pisco(targets, patches, targets_k, patches_k, generator=generator)
+        targets = _at_times(field, targets_k, self._span * t, through != "patches")[0]
+        patches = _at_times(field, patches_k, self._span * t, through != "targets")[0]
+        loss, _ = self._pisco(targets, patches, targets_k, patches_k, target_coils=coils)
         return loss  # type: ignore[no-any-return]
 
 

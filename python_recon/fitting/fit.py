@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,6 +10,7 @@ import torch
 
 from python_recon.fields.field import KSpaceField
 from python_recon.fitting.capture import Step, captured
+from python_recon.fitting.consistency import Consistency
 from python_recon.fitting.descent import (
     Descent,
     FitReport,
@@ -29,7 +30,6 @@ from python_recon.losses import hdr
 from python_recon.resources.schedule import Budget
 
 Forward = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-Consistency = Callable[[KSpaceField, torch.Generator], torch.Tensor]
 
 _SETTLES_FROM = 0.6
 """Share of a fit with PISCO before which it cannot have converged: held-out errors rise at first, where PISCO
@@ -58,7 +58,7 @@ class FitPlan:
     """Whether PISCO has steps, and an optimiser, of its own (as published) or is added to the data term."""
     uses_amsgrad: bool = False
     is_captured: bool = True
-    """Whether steps of the data term alone run as one graph, on CUDA."""
+    """Whether steps run as CUDA graphs."""
 
 
 def fit(
@@ -156,10 +156,9 @@ class _Steps:
     def __post_init__(self) -> None:
         device = self.samples.k.device
         self.chosen = torch.zeros(self.plan.batch, dtype=torch.int64, device=device)
-        data_step: Step = gradient_step(self.optimiser, partial(_with_gradients, self._data_term))
-        self.data_step = data_step
-        if self.plan.is_captured:
-            self.data_step = captured(data_step, self.optimiser, device, self.plan.steps)
+        self.weighing = torch.zeros((), device=device)
+        self.data_step = self._step(self.optimiser, self._data_term)
+        self.turns = [] if self.consistency is None else self._turns_of(self.consistency)
 
     def __call__(self, _number: int, done: float) -> torch.Tensor:
         """One optimiser step, or two where PISCO has its own; the data term."""
@@ -167,19 +166,32 @@ class _Steps:
         torch.randint(self.samples.n_points, self.chosen.shape, generator=self.generator, out=self.chosen)
         if self.consistency is None or weight == 0:
             return self.data_step()
-        weighed = partial(self._weighed, self.consistency, weight)
-        if self.plan.has_own_steps:
-            data = self.data_step()
-            follow_rates(self.for_consistency, self.optimiser)
-            gradient_step(self.for_consistency, partial(_with_gradients, weighed))()
-            return data
-        data = self._data_term()
-        gradient_step(self.optimiser, partial(_with_gradients, lambda: data + weighed()))()
-        return data.detach()
+        self.consistency.draw(self.generator)
+        self.weighing.fill_(weight)
+        step = self.turns[self.consistency.turn]
+        if not self.plan.has_own_steps:
+            return step()
+        data = self.data_step()
+        follow_rates(self.for_consistency, self.optimiser)
+        step()
+        return data
 
-    def _weighed(self, consistency: Consistency, weight: float) -> torch.Tensor:
+    def _step(self, optimiser: torch.optim.Optimizer, *terms: Callable[[], torch.Tensor]) -> Step:
+        """Along the gradient of the sum of terms, of which it gives the first."""
+        step = gradient_step(optimiser, partial(_with_gradients, terms))
+        if not self.plan.is_captured:
+            return step
+        return captured(step, optimiser, self.samples.k.device, self.plan.steps)
+
+    def _turns_of(self, consistency: Consistency) -> list[Step]:
+        """Steps with PISCO, one for each of its turns."""
+        weighed = partial(self._weighed, consistency)
+        terms = [weighed] if self.plan.has_own_steps else [self._data_term, weighed]
+        return [self._step(self.for_consistency, *terms) for _ in range(consistency.n_turns)]
+
+    def _weighed(self, consistency: Consistency) -> torch.Tensor:
         with mixed_precision(self.samples.k.device):
-            return weight * consistency(self.net, self.generator)
+            return self.weighing * consistency(self.net)
 
     def _data_term(self) -> torch.Tensor:
         """Of the chosen samples."""
@@ -197,8 +209,8 @@ class _Steps:
         )
 
 
-def _with_gradients(loss_of: Callable[[], torch.Tensor]) -> torch.Tensor:
-    """A loss, whose gradients it leaves in the parameters."""
-    loss = loss_of()
-    loss.backward()  # type: ignore[no-untyped-call]
-    return loss.detach()
+def _with_gradients(terms: Sequence[Callable[[], torch.Tensor]]) -> torch.Tensor:
+    """The first of the terms of a loss, whose gradients it leaves in the parameters."""
+    values = [term() for term in terms]
+    sum(values).backward()  # type: ignore[union-attr]
+    return values[0].detach()

@@ -25,7 +25,7 @@ class KeepingOptions(Section):
     tensorboard: str = ""
     """Folder for the curves of the fit, for TensorBoard (gadgetron-pisco[tensorboard]). Empty: none."""
     compiled: Literal["auto", "off"] = "auto"
-    """auto: on CUDA, steps run as one captured graph where they can; off: operation by operation."""
+    """auto: on CUDA, steps run as captured graphs where they can; off: operation by operation."""
 
     def smaller(self) -> Self | None:
         """The options of a fit that takes less memory; None if there are none."""

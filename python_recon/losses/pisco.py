@@ -194,6 +194,7 @@ class Pisco(nn.Module):
         targets_k: torch.Tensor | None = None,
         patches_k: torch.Tensor | None = None,
         generator: torch.Generator | None = None,
+        target_coils: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Loss and kernels.
 
@@ -208,6 +209,8 @@ class Pisco(nn.Module):
             edge count nothing. Sets that are well chosen, such as tiles, can do without.
         generator
             For the draw of target coils.
+        target_coils
+            Those of :meth:`draw_coils`, where they were drawn before.
 
         Returns
         -------
@@ -228,8 +231,15 @@ class Pisco(nn.Module):
         if targets.ndim != 3:
             raise ShapeError(f"targets {tuple(targets.shape)} without sets need coordinates of all points")
         if self.n_target_coils < self.n_coils:
-            targets = targets[..., draw(self.n_coils, self.n_target_coils, targets.device, generator)]
+            targets = targets[..., self.draw_coils(generator) if target_coils is None else target_coils]
         return self._measure(targets, patches.flatten(2))
+
+    def draw_coils(self, generator: torch.Generator | None = None) -> torch.Tensor:
+        """Draw the coils that are predicted, without replacement; where these are all, in their order."""
+        device = self.sampler.candidates.device
+        if self.n_target_coils == self.n_coils:
+            return torch.arange(self.n_coils, device=device)
+        return draw(self.n_coils, self.n_target_coils, device, generator)
 
     def _measure(self, targets: torch.Tensor, patches: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         n_sets, n_rows, n_unknowns = patches.shape

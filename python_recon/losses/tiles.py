@@ -64,7 +64,15 @@ class Tiles(nn.Module):
 
     def coordinates(self, n_tiles: int, generator: torch.Generator | None = None) -> torch.Tensor:
         """Coordinates (tile, y, x, 2) of different tiles drawn at random; fewer if there are fewer."""
-        corners = self.corners[draw(len(self.corners), n_tiles, self.corners.device, generator)]
+        return self.coordinates_of(self.draw(n_tiles, generator))
+
+    def draw(self, n_tiles: int, generator: torch.Generator | None = None) -> torch.Tensor:
+        """Numbers (tile,) of different tiles drawn at random; fewer if there are fewer."""
+        return draw(len(self.corners), n_tiles, self.corners.device, generator)
+
+    def coordinates_of(self, tiles: torch.Tensor) -> torch.Tensor:
+        """Coordinates (tile, y, x, 2) of tiles by their numbers."""
+        corners = self.corners[tiles]
         index = corners[:, :, None] + torch.arange(self.size, device=corners.device)
         x, y = self.get_buffer("_x")[index[:, 0]], self.get_buffer("_y")[index[:, 1]]
         shape = (len(corners), self.size, self.size)

@@ -27,9 +27,9 @@ from python_recon.fields.building import FieldOptions, build_field
 from python_recon.fields.field import KSpaceField
 from python_recon.fields.low_rank import LowRankStart
 from python_recon.fitting import needs
-from python_recon.fitting.consistency import ScatteredConsistency, TileConsistency
+from python_recon.fitting.consistency import Consistency, ScatteredConsistency, TileConsistency
 from python_recon.fitting.descent import FitReport
-from python_recon.fitting.fit import Consistency, FitPlan, fit
+from python_recon.fitting.fit import FitPlan, fit
 from python_recon.fitting.gathered import Gathered, TimeKind, gather
 from python_recon.fitting.keeping import KeepingOptions
 from python_recon.fitting.pisco_weight import PiscoWeight, number_of, weight_judge, weight_told
@@ -202,7 +202,7 @@ def _consistency(
     if kspace.n_coils == 1:
         return None, "one coil has no neighbours to learn from: fitted without PISCO"
     if options.pisco_form == "tiles":
-        module: torch.nn.Module = TileConsistency(
+        module: TileConsistency | ScatteredConsistency = TileConsistency(
             kspace.n_coils,
             kspace.matrix,
             n_tiles=options.pisco_sets,

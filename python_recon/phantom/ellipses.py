@@ -11,7 +11,6 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from scipy.special import j1
 
 _TABLE_STEPS = 1024
 """Table entries per unit of kappa: linear interpolation is then good to 1e-6 of the peak."""
@@ -111,6 +110,8 @@ def _jinc(along: np.ndarray, across: np.ndarray, table: tuple[np.ndarray, np.nda
 @lru_cache(maxsize=64)
 def _jinc_table(kappa_maximum: int) -> tuple[np.ndarray, np.ndarray]:
     """Values of J1(2 pi kappa) / kappa at steps of 1 / _TABLE_STEPS, and the differences to the next."""
+    from scipy.special import j1
+
     kappa = np.arange(1, kappa_maximum * _TABLE_STEPS + 2) / _TABLE_STEPS
     values = np.concatenate([[np.pi], j1(2 * np.pi * kappa) / kappa])
     return values[:-1].astype(np.float32), np.diff(values).astype(np.float32)

@@ -7,7 +7,6 @@ from functools import cached_property
 
 import finufft
 import numpy as np
-from scipy.ndimage import map_coordinates, spline_filter
 
 from python_recon.errors import DataError, ShapeError
 from python_recon.phantom.blobs import moments
@@ -99,6 +98,8 @@ class ObjectPhantom(Phantom):
 
     def _sampled(self, splines: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Values at places in fields of view; zero beyond the image."""
+        from scipy.ndimage import map_coordinates
+
         height, width = splines.shape
         pixels = max(height, width) / EXTENT
         places = [y * pixels + (height - 1) / 2, x * pixels + (width - 1) / 2]
@@ -107,6 +108,8 @@ class ObjectPhantom(Phantom):
     @cached_property
     def _splines(self) -> np.ndarray:
         """(frame, y, x) coefficients, in units of the object's brightness."""
+        from scipy.ndimage import spline_filter
+
         magnitude = np.abs(self.images)
         bright = np.percentile(magnitude[magnitude > 0], _BRIGHT_PERCENTILE)
         kind = np.complex128 if np.iscomplexobj(self.images) else np.float64

@@ -117,3 +117,18 @@ def radial_kspace(n_frames=6, n_spokes=5, n_coils=3, n_samples=14, matrix=MATRIX
         spoke_times_s=times_s,
         times_s=times_s.mean(1),
     ).to_torch()
+
+
+class Everywhere:
+    """A consistency term that is a function of the field, with nothing to draw."""
+
+    n_turns, turn = 1, 0
+
+    def __init__(self, function):
+        self._function = function
+
+    def draw(self, generator):
+        pass
+
+    def __call__(self, field):
+        return self._function(field)

@@ -96,5 +96,5 @@ class Watched:
 def as_on_cuda(optimiser):
     """Give an optimiser of ``adam``, before its first step, the form that it has on CUDA."""
     for group in optimiser.param_groups:
-        group |= {"fused": True, "lr": torch.tensor(group["lr"])}
+        group |= {"fused": True, "lr": torch.as_tensor(group["lr"])}
     return optimiser

@@ -13,7 +13,7 @@ from python_recon.fitting.capture import captured
 from python_recon.fitting.descent import adam, gradient_step
 from python_recon.fitting.fit import FitPlan, fit
 from python_recon.resources.schedule import Budget
-from tests.fields.toys import LinearField, random_samples
+from tests.fields.toys import Everywhere, LinearField, random_samples
 from tests.numerics import relative_error
 
 PLAN = FitPlan(
@@ -43,7 +43,7 @@ def fitted(errors=(), **changes):
     """Losses and parameters after a fit on CUDA; by errors of its candidates, a weight is chosen."""
     net, samples = sine_field(), on_cuda(random_samples(LinearField(2, seed=1)))
     generator = torch.Generator("cuda").manual_seed(0)
-    pull = lambda field, _generator: sum(p.square().sum() for p in field.parameters())  # noqa: E731
+    pull = Everywhere(lambda field: sum(p.square().sum() for p in field.parameters()))
     judge = iter(errors).__next__ if errors else None
     plan = replace(PLAN, **changes)
     report = fit(net, samples, plan, Budget(), generator, consistency=pull, choose_weight=judge)

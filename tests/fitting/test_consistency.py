@@ -13,6 +13,12 @@ from tests.fields.toys import LinearField, Polynomial, StartField, generator, ra
 N_COILS, MATRIX = 3, (32, 38)
 
 
+def at(loss, field, generator):
+    """The loss of a field at places that are drawn."""
+    loss.draw(generator)
+    return loss(field)
+
+
 class Noise(KSpaceField):
     """No relation between coils or neighbours."""
 
@@ -42,8 +48,8 @@ def start():
 @pytest.mark.parametrize("variant", ["residual", "all_pairs", "distance"])
 def test_a_consistent_field_has_no_loss(start, variant):
     loss = TileConsistency(N_COILS, MATRIX, variant=variant)
-    consistent = [float(loss(StartField(start), generator(seed))) for seed in range(4)]
-    inconsistent = [float(loss(Noise(N_COILS), generator(seed))) for seed in range(4)]
+    consistent = [float(at(loss, StartField(start), generator(seed))) for seed in range(4)]
+    inconsistent = [float(at(loss, Noise(N_COILS), generator(seed))) for seed in range(4)]
     assert max(consistent) < 0.02 * min(inconsistent)
     assert min(inconsistent) > 0.3
 
@@ -58,13 +64,13 @@ def test_start_and_field_are_judged_as_a_sum(start):
             return start.signal(k, t) - other.signal(k, t)
 
     field = Difference(N_COILS)
-    assert float(TileConsistency(N_COILS, MATRIX, start=other)(field, generator())) < 0.02
-    assert float(TileConsistency(N_COILS, MATRIX)(field, generator())) > 0.05
+    assert float(at(TileConsistency(N_COILS, MATRIX, start=other), field, generator())) < 0.02
+    assert float(at(TileConsistency(N_COILS, MATRIX), field, generator())) > 0.05
 
 
 def test_a_consistent_start_makes_up_for_a_field_of_nothing(start):
     loss = TileConsistency(N_COILS, MATRIX, start=start)
-    assert loss(LinearField(N_COILS), generator()).detach() < 1e-2
+    assert at(loss, LinearField(N_COILS), generator()).detach() < 1e-2
 
 
 @pytest.mark.parametrize("matrix", [(32, 38), (33, 41)])
@@ -79,7 +85,7 @@ def test_the_grid_of_the_start_is_where_the_tiles_are(matrix):
     seen = []
     loss = TileConsistency(N_COILS, matrix, start=start)
     loss._pisco.register_forward_hook(lambda _module, inputs, _output: seen.append(inputs[0]))
-    loss(Negative(N_COILS), generator())
+    at(loss, Negative(N_COILS), generator())
     assert seen[0].abs().max() < 1e-2 * start.grid().abs().max()
 
 
@@ -93,7 +99,7 @@ def test_the_gradient_reaches_the_field(make):
     field = LinearField(2, seed=3)
     # Curvature, for linear functions are consistent.
     field.forward = lambda k, t: LinearField.forward(field, k.square(), t) ** 2
-    loss = make()(field, generator())
+    loss = at(make(), field, generator())
     loss.backward()
     assert loss > 0
     assert field.coefficients.grad.abs().max() > 0
@@ -103,8 +109,8 @@ def test_the_gradient_reaches_the_field(make):
 @pytest.mark.parametrize("variant", ["residual", "distance"])
 def test_published_form_tells_consistent_from_inconsistent(variant):
     loss = published(variant)
-    good = float(loss(StartField(sources(2, (32, 32))), generator()))
-    bad = float(loss(Noise(2), generator()))
+    good = float(at(loss, StartField(sources(2, (32, 32))), generator()))
+    bad = float(at(loss, Noise(2), generator()))
     assert good < 0.1 * bad
 
 
@@ -115,7 +121,7 @@ def test_distance_draws_from_the_samples():
             return super().at_times(k, t)
 
     seen, field, samples_k = [], Recorder(2, seed=1), 0.5 * torch.rand(9_000, 2, generator=generator(9)) + 0.2
-    ScatteredConsistency(2, 64, "distance", samples_k, 3)(field, generator())
+    at(ScatteredConsistency(2, 64, "distance", samples_k, 3), field, generator())
     targets, neighbours = seen
     assert len(neighbours) == 8 * len(targets)
     assert torch.isin(targets[:, 0], samples_k[:, 0]).all()
@@ -135,7 +141,7 @@ def test_all_draws_are_the_generators(form, variant):
             module = TileConsistency(5, (40, 44), variant=variant)
         else:
             module = ScatteredConsistency(5, 64, variant, samples_k, max_sets=3)
-        return float(module(field, generator(seed)).detach())
+        return float(at(module, field, generator(seed)).detach())
 
     assert loss(0) == loss(0) == loss(0) != loss(1)
 
@@ -145,7 +151,7 @@ def test_the_two_kernels_take_turns():
     loss = TileConsistency(2, MATRIX)
     loss._pisco.register_forward_hook(lambda _module, inputs, _output: seen.append(inputs[1]))
     for _ in range(3):
-        loss(LinearField(2, seed=3), generator())
+        at(loss, LinearField(2, seed=3), generator())
     torch.testing.assert_close(seen[0], seen[2])
     assert not torch.allclose(seen[0], seen[1])
 
@@ -183,7 +189,7 @@ def test_what_carries_no_gradient_gets_no_graph_and_the_gradient_stays(form, var
             loss = TileConsistency(3, (40, 44), variant=variant)
         else:
             loss = ScatteredConsistency(3, 64, variant, samples_k, max_sets=3)
-        loss(field, generator(5)).backward()
+        at(loss, field, generator(5)).backward()
         return torch.cat([p.grad.flatten() for p in field.parameters()]), field
 
     (found, field), (expected, _) = gradient(False), gradient(True)

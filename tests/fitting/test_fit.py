@@ -13,7 +13,7 @@ from python_recon.fitting.fit import fit
 from python_recon.judging.judge import Judge
 from python_recon.judging.shares import WHOLE
 from python_recon.resources.schedule import Budget
-from tests.fields.toys import PLAN, TRUTH, LinearField, generator, random_samples
+from tests.fields.toys import PLAN, TRUTH, Everywhere, LinearField, generator, random_samples
 
 
 def judge(noise=0.0):
@@ -94,7 +94,9 @@ def test_it_does_not_end_before_pisco_has_had_its_time(begins, looks):
             return float(self.n_calls), WHOLE
 
     plan = replace(PLAN, consistency_from=begins)
-    _, report = run(plan, judge=Worse(), consistency=lambda field, _: field.coefficients.square().sum())
+    _, report = run(
+        plan, judge=Worse(), consistency=Everywhere(lambda field: field.coefficients.square().sum())
+    )
     assert report.stopped == "convergence"
     assert report.steps == (looks + 4) * 10
     assert report.best_step == 10
@@ -140,7 +142,7 @@ class TestDivergence:
         plan = replace(PLAN, steps=1, consistency_weight=1.0)
         chosen = judge() if has_judge else None
         with pytest.raises(BackendError, match="diverged"):
-            run(plan, judge=chosen, consistency=lambda field, _: math.nan * field.coefficients.sum())
+            run(plan, judge=chosen, consistency=Everywhere(lambda field: math.nan * field.coefficients.sum()))
 
     @pytest.mark.parametrize("has_judge", [True, False])
     def test_a_fit_that_diverges_late_keeps_what_was_good(self, has_judge):
@@ -202,7 +204,8 @@ def test_the_global_generator_is_left_alone():
 
 class TestConsistency:
     @staticmethod
-    def pull(field, _generator):
+    @Everywhere
+    def pull(field):
         """Towards zero."""
         return field.coefficients.square().sum()
 
@@ -219,13 +222,13 @@ class TestConsistency:
     def test_it_begins_after_its_share_of_the_steps(self, share):
         calls = []
         plan = replace(PLAN, consistency_from=share, consistency_weight=0.1)
-        run(plan, consistency=lambda f, g: calls.append(1) or self.pull(f, g))
+        run(plan, consistency=Everywhere(lambda f: calls.append(1) or self.pull(f)))
         assert len(calls) == round((1 - share) * 200)
 
     def test_it_begins_after_its_share_of_the_time(self):
         calls = []
         plan = replace(PLAN, steps=10**7, consistency_from=0.5, consistency_weight=0.1)
-        run(plan, Budget(0.3), consistency=lambda f, g: calls.append(1) or self.pull(f, g))
+        run(plan, Budget(0.3), consistency=Everywhere(lambda f: calls.append(1) or self.pull(f)))
         assert calls
 
     @pytest.mark.parametrize(("has_own_steps", "n_steps"), [(False, 200), (True, 350)])

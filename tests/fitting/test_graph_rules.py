@@ -22,7 +22,7 @@ FITS = [name for name in preset_names() if "compiled" in resolve(name, {})[0].op
 NOT_CAPTURED = {"st_inr_paper"}
 """Its loss has eigenvalues, for which the host waits."""
 FEW = {
-    "steps": 8,
+    "steps": 16,
     "distillation_steps": 4,
     "calibration_steps": 4,
     "refinement_steps": 4,
@@ -63,6 +63,18 @@ def test_captured_steps_keep_the_rules(name, watched):
     assert broken == []
     assert bool(steps) != (name in NOT_CAPTURED)
     assert all(step.n_calls > 2 for step in steps), "memory of the host is told from the third call on"
+
+
+@pytest.mark.parametrize(
+    ("name", "weight", "n_graphs"), [("nik", 0.0, 1), ("pisco", 0.1, 3), ("pisco_paper", 0.1, 2)]
+)
+def test_the_steps_of_pisco_are_graphs_too(name, weight, n_graphs, watched):
+    """One for the data alone, and one for each of the kernels that take turns, or for PISCO's own step."""
+    fields = resolve(name, {})[0].options.model_fields
+    scan = scan_heart(12, 8, 2, (32, 32))
+    wanted = FEW | {"start": "none", "pisco_weight": weight}
+    run_method(name, scan.kspace, scan.maps, **{key: n for key, n in wanted.items() if key in fields})
+    assert len(watched[0]) == n_graphs
 
 
 class Small:

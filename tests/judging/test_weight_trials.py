@@ -13,7 +13,7 @@ from python_recon.judging.judge import Judge
 from python_recon.judging.weight_trials import SHARE, WEIGHTS, WeightTrials, best_weight
 from python_recon.resources.schedule import Budget
 from tests.fields import toys
-from tests.fields.toys import TRUTH, LinearField, generator, random_samples
+from tests.fields.toys import TRUTH, Everywhere, LinearField, generator, random_samples
 from tests.numerics import budget_of_steps
 
 PLAN = replace(toys.PLAN, learning_rate=0.1, consistency_weight=0.3, consistency_from=0.2)
@@ -22,11 +22,13 @@ PULL = 60.0
 LENGTH, OTHERS = round(SHARE * PLAN.steps), len(WEIGHTS) - 1
 
 
-def to_zero(field, _generator):
+@Everywhere
+def to_zero(field):
     return PULL * field.coefficients.square().sum()
 
 
-def to_truth(field, _generator):
+@Everywhere
+def to_truth(field):
     return PULL * (field.coefficients - TRUTH.coefficients.detach()).square().sum()
 
 
@@ -66,7 +68,8 @@ def test_where_the_samples_mislead_the_weight_is_large():
 def test_between_them_it_is_between_them():
     """Much noise: a little of the pull to zero is shrinkage, a lot leaves nothing."""
 
-    def to_zero(field, _generator):
+    @Everywhere
+    def to_zero(field):
         return 18 * field.coefficients.square().sum()
 
     errors = {
@@ -132,7 +135,7 @@ def test_all_trials_have_the_same_learning_rates(monkeypatch):
 
 
 def test_weights_that_spoil_the_field_are_not_chosen():
-    net, report = run(consistency=lambda field, _: math.nan * field.coefficients.sum())
+    net, report = run(consistency=Everywhere(lambda field: math.nan * field.coefficients.sum()))
     assert report.chosen["consistency_weight"] == 0
     assert error_of(net) < 0.3
 
