@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from python_recon.data import CoilMaps, KSpace
@@ -73,3 +75,9 @@ def density_of(kspace: KSpace) -> torch.Tensor:
         raise ShapeError("the k-space has no density compensation; fill_density computes it")
     tensor: torch.Tensor = density
     return tensor
+
+
+def undersampling(kspace: KSpace) -> torch.Tensor:
+    """How many times more spokes than the scan has it would take to sample a still object fully."""
+    measured = (density_of(kspace) > 0).any(-1).sum()
+    return math.pi / 2 * max(kspace.matrix) / measured
