@@ -22,7 +22,7 @@ from functools import cached_property
 import torch
 from pydantic import Field
 
-from python_recon.acquisition.encoding import encoding_of
+from python_recon.acquisition.encoding import undersampling_of
 from python_recon.config import Section
 from python_recon.data import CoilMaps, KSpace
 from python_recon.fields.resampling import resample_images
@@ -106,9 +106,8 @@ def choose(kspace: KSpace, maps: CoilMaps, options: SubspaceOptions, budget: Bud
     trials: list[SubspaceSolver] = []
 
     def prepare(data: KSpace, its_maps: CoilMaps) -> Callable[[SubspaceOptions], torch.Tensor]:
-        trials.append(
-            SubspaceSolver(data, its_maps, replace(budget, report=silent), trials[0] if trials else None)
-        )
+        twin = trials[0] if trials and trials[0].has_places_of(data) else None
+        trials.append(SubspaceSolver(data, its_maps, replace(budget, report=silent), twin))
         return trials[-1].images
 
     return tuned(prepare, kspace, maps, options, FIRST, budget)
@@ -125,6 +124,10 @@ class SubspaceSolver:
     ) -> None:
         self._kspace, self._maps, self._budget, self._twin = kspace, maps, budget, twin
         self._bases: dict[float, tuple[torch.Tensor, SubspaceGram, torch.Tensor]] = {}
+
+    def has_places_of(self, other: KSpace) -> bool:
+        """Whether another k-space has the same samples, with the same weights: it may be a twin."""
+        return other.trajectory is self._kspace.trajectory and other.density is self._kspace.density
 
     @cached_property
     def problem(self) -> SenseProblem:
@@ -219,18 +222,13 @@ def projected(basis: torch.Tensor, series: torch.Tensor) -> torch.Tensor:
     return torch.einsum("fk,fyx->kyx", basis.to(series.dtype), series)
 
 
-def undersampling(kspace: KSpace) -> torch.Tensor:
-    """How many times more data than the scan has it would take to sample a still object fully."""
-    return encoding_of(kspace).undersampling(kspace, density_of(kspace))
-
-
 def steps_needed(kspace: KSpace) -> int:
     """Gradient steps after which the images improve no more, from the undersampling of a single frame.
 
     Accelerated gradients converge with the root of the condition number, which rises with the undersampling.
     Factor and limit were found on simulated scans of 34 to 2 spokes a frame.
     """
-    of_a_frame = kspace.n_frames * float(undersampling(kspace))
+    of_a_frame = kspace.n_frames * float(undersampling_of(kspace))
     return min(max(round(3.5 * math.sqrt(of_a_frame)), 1), _MOST_STEPS)
 
 

@@ -8,7 +8,8 @@ images u and changes them, and a data term mends what it got wrong::
 It is trained on pairs ``y + n'``, ``y - n'`` of the same scan, n' fresh noise of the known size: u and the
 data term see the first, the loss is the squared error of the second, weighed by the density. All in the loop
 is a convolution: no NUFFT. Some pairs are kept to judge by. In the end the network changes the images of y,
-at the share that has the least risk (:mod:`python_recon.judging.risk`, the network's weights held fixed).
+at the share that has the least risk (:mod:`python_recon.judging.risk`, the network's weights held fixed), and
+within the part of k-space that the samples reach.
 
 Zero-shot unrolled networks: Yaman et al., arXiv:2102.07737, who split the samples instead. Recorrupted pairs:
 :mod:`python_recon.fitting.recorrupted`. The form, one network in a temporal subspace, is ours.
@@ -43,6 +44,7 @@ from python_recon.methods.subspace import (
 )
 from python_recon.networks.consistency import consistent
 from python_recon.networks.residual import ResidualCnn
+from python_recon.operators.reach import reach_of, within_reach
 from python_recon.operators.sense import density_of
 from python_recon.operators.toeplitz import SubspaceGram, point_spread_kernels
 from python_recon.resources.memory import Size, series_need
@@ -144,6 +146,10 @@ class _Scan:
         return self.solver.gram(self.solution)
 
     @cached_property
+    def _reach(self) -> float:
+        return reach_of(self.kspace)
+
+    @cached_property
     def dense_gram(self) -> SubspaceGram:
         """The same with the density as the weights, which makes it an integral over the image."""
         kernels = point_spread_kernels(self.kspace.trajectory, density_of(self.kspace), self.kspace.matrix)
@@ -190,7 +196,9 @@ class _Scan:
 
     def change(self, net: ResidualCnn, start: Start, options: ZsSslOptions) -> torch.Tensor:
         """(component, y, x) what the network and the data behind it make of a start."""
-        return consistent(self.gram, net(start.components), start.residual, options.mu, options.data_steps)
+        wanted = net(start.components)
+        change = consistent(self.gram, wanted, start.residual, options.mu, options.data_steps)
+        return within_reach(change, self._reach)
 
     def images_of(self, components: torch.Tensor) -> torch.Tensor:
         """(frame, y, x)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+
 import torch
 
 from python_recon.acquisition.encoding import encoding_of
