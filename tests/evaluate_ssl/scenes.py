@@ -11,7 +11,7 @@ from python_recon.coil_maps import estimate
 from python_recon.config import CoilConfig
 from python_recon.data import CoilMaps, KSpace, NoiseLevel
 from python_recon.phantom import HeartPhantom
-from tests.numerics import cartesian_grid, complex_noise
+from tests.numerics import cartesian_grid, complex_noise, scan_heart
 
 CENTRE = 20
 """Lines, or width of the square of points, that are sampled fully and give the coil maps."""
@@ -78,3 +78,11 @@ def _maps(kspace: KSpace, matrix: tuple[int, int]) -> CoilMaps:
     centre = np.abs(kspace.trajectory).max(-1) < CENTRE // 2
     held = replace(kspace, data=kspace.data * centre[:, None])
     return estimate(held, CoilConfig(maps="espirit", calibration_width=CENTRE))
+
+
+@functools.cache
+def cine(seed: int, matrix: tuple[int, int] = (64, 64), noise: float = 0.03) -> Scene:
+    """A textured heart that beats and breathes, 13 golden-angle spokes a frame."""
+    scan = scan_heart(16, 13, 8, matrix, noise=noise, texture=0.15, seed=seed)
+    maps = estimate(scan.kspace, CoilConfig())
+    return Scene(scan.kspace, maps, scan.truth, np.pi / 2 * max(matrix) / 13)
