@@ -33,7 +33,6 @@ from python_recon.arrays import Array
 from python_recon.config import TrajectoryConfig
 from python_recon.data import KSpace, Readout, Scan
 from python_recon.errors import DataError
-from python_recon.operators.sense import density_of
 
 if TYPE_CHECKING:
     import torch
@@ -93,11 +92,6 @@ _KINDS: Mapping[str, Encoding] = {"radial": radial, "cartesian": cartesian, "sca
 def encoding_of(kspace: KSpace | Readout) -> Encoding:
     """What kind of k-space it is."""
     return _KINDS[kspace.encoding]
-
-
-def undersampling_of(kspace: KSpace) -> torch.Tensor:
-    """How many times more samples than there are it would take to sample a still object fully."""
-    return encoding_of(kspace).undersampling(kspace, density_of(kspace))
 
 
 def located(readouts: Iterable[Readout], scan: Scan, config: TrajectoryConfig) -> Iterator[Readout]:

@@ -14,10 +14,10 @@ from dataclasses import replace
 
 import torch
 
-from python_recon.acquisition.encoding import encoding_of, undersampling_of
+from python_recon.acquisition.encoding import encoding_of
 from python_recon.data import CoilMaps, KSpace
 from python_recon.errors import DataError
-from python_recon.operators.sense import Sense, density_of
+from python_recon.operators.sense import Sense, density_of, undersampling
 
 _FOLDS = 3
 """Parts of the spokes that are left out in turn: of neighbours in angle only one at a time."""
@@ -72,7 +72,7 @@ def has_gaps(kspace: KSpace) -> bool:
     if not encoding_of(kspace).READOUTS_ARE_ALIKE:
         return False
     measured = (density_of(kspace) > 0).any(-1).sum()
-    return float(undersampling_of(kspace)) > 1 and int(measured) >= _FEWEST_SPOKES
+    return float(undersampling(kspace)) > 1 and int(measured) >= _FEWEST_SPOKES
 
 
 def _folds(kspace: KSpace) -> torch.Tensor:

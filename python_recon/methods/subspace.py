@@ -22,7 +22,7 @@ from functools import cached_property
 import torch
 from pydantic import Field
 
-from python_recon.acquisition.encoding import undersampling_of
+from python_recon.acquisition.encoding import encoding_of
 from python_recon.config import Section
 from python_recon.data import CoilMaps, KSpace
 from python_recon.fields.resampling import resample_images
@@ -30,7 +30,7 @@ from python_recon.judging.weights import Weight, number, tuned, wanted, without_
 from python_recon.methods.grasp import minimise_variation
 from python_recon.methods.registry import Method, Reconstruction
 from python_recon.operators.differences import SpatialVariation, TotalVariation, neighbour_differences
-from python_recon.operators.sense import density_of
+from python_recon.operators.sense import density_of, undersampling
 from python_recon.operators.sense_problem import SenseProblem, time_average
 from python_recon.operators.toeplitz import SenseGram, SubspaceGram
 from python_recon.resources.memory import Size, series_need
@@ -38,6 +38,7 @@ from python_recon.resources.schedule import Budget, Steps, silent
 from python_recon.solvers.fista import Proximal, accelerated_proximal_gradient
 
 _MOST_STEPS = 16
+_STEPS_OF_LINES = 40
 FIRST = {"spatial_regularisation": 0.4, "regularisation": 1.5}
 """Weights from which the search begins, and which are taken where there is no time for one."""
 _BORDER = 0.017
@@ -226,9 +227,13 @@ def steps_needed(kspace: KSpace) -> int:
     """Gradient steps after which the images improve no more, from the undersampling of a single frame.
 
     Accelerated gradients converge with the root of the condition number, which rises with the undersampling.
-    Factor and limit were found on simulated scans of 34 to 2 spokes a frame.
+    Factor and limit were found on simulated scans of 34 to 2 spokes a frame. What lines and points leave
+    out is told by the coils alone, which takes more steps: 40 gain 3 to 4 dB over 7 on still scans of a third
+    to a fifth of the samples.
     """
-    of_a_frame = kspace.n_frames * float(undersampling_of(kspace))
+    if not encoding_of(kspace).READOUTS_ARE_ALIKE:
+        return _STEPS_OF_LINES
+    of_a_frame = kspace.n_frames * float(undersampling(kspace))
     return min(max(round(3.5 * math.sqrt(of_a_frame)), 1), _MOST_STEPS)
 
 
