@@ -215,7 +215,13 @@ class _Scan:
     def _reach(self) -> float:
         return reach_of(self.kspace)
 
-    def change(self, net: nn.Module, start: Start, gram: Callable[[torch.Tensor], torch.Tensor], options: ZeroShotOptions) -> torch.Tensor:
+    def change(
+        self,
+        net: nn.Module,
+        start: Start,
+        gram: Callable[[torch.Tensor], torch.Tensor],
+        options: ZeroShotOptions,
+    ) -> torch.Tensor:
         """(component, y, x) what the network and the data behind it make of a start, where samples reach."""
         change = torch.zeros_like(start.components)
         for _ in range(options.unrolls):
