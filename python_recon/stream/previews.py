@@ -16,6 +16,7 @@ from python_recon.coil_maps import estimate
 from python_recon.config import Config
 from python_recon.data import PREVIEW_SERIES, CoilMaps, ImageSeries, KSpace
 from python_recon.operators.density import fill_density
+from python_recon.resources.parallel import one_thread
 from python_recon.resources.scan_context import PREVIEW_SKIPPED, tally, timed, working_on
 from python_recon.resources.schedule import Budget
 from python_recon.stream.arrivals import Arrivals
@@ -55,7 +56,7 @@ class Previews:
             return
         key = SliceKey.of(frame)
         preview = self._slices.setdefault(key, Preview(self._config))
-        with timed("previews"), working_on(slice=str(key), method=self._config.preview):
+        with timed("previews"), working_on(slice=str(key), method=self._config.preview), one_thread():
             series = preview.of(frame, self._budget())
         if series is not None:
             yield replace(series, details={**series.details, "previews_skipped": self.n_skipped})
