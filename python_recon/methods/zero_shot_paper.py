@@ -3,8 +3,8 @@
 Yaman et al., arXiv:2102.07737 (``zs_ssl_paper``); Cho et al., arXiv:2308.05103 (``zero_mirid_paper``). A part
 (1 of 5) of the samples, once and for all, is the validation set; the others are split again and again into
 those that the unrolled network reconstructs from and those (2 of 5) that it is to predict. Every frame is an
-image of its own. The fit ends where the validation set was predicted no better for a while; then the best network
-reconstructs from all samples.
+image of its own. The fit ends where the validation set was predicted no better for a while; then the best
+network reconstructs from all samples.
 
 Departures: data consistency is differentiated implicitly; Zero-MIRID's L2 term is relative to the norm of the
 samples, where the published one divides by its root and so depends on their unit; its normalisation takes the
