@@ -69,6 +69,8 @@ class FitReport:
     """What held-out spokes chose, by its name."""
     losses: list[float] = field(default_factory=list)
     """Data term at every judgement."""
+    judged_at: list[int] = field(default_factory=list)
+    """Steps done at every judgement."""
     held_out: list[float] = field(default_factory=list)
     """Error of the held-out spokes at every judgement; empty without any."""
 
@@ -220,6 +222,7 @@ class _Descent:
         """Judge the field, keep it if it is the best so far, and tell the user."""
         report = self.report
         report.losses.append(loss)
+        report.judged_at.append(report.steps)
         error, shares = loss if _is_finite(self.net) else math.nan, WHOLE  # the loss is that before the step
         if self.judge is not None:
             error, shares = self.judge()

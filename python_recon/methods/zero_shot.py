@@ -39,6 +39,7 @@ from python_recon.losses.measured import LossName
 from python_recon.methods.registry import Reconstruction
 from python_recon.methods.subspace import LowRank, SubspaceOptions, SubspaceSolver, choose, steps_needed
 from python_recon.networks.consistency import consistent
+from python_recon.operators.reach import reach_of, within_reach
 from python_recon.operators.sense import density_of
 from python_recon.operators.toeplitz import SubspaceGram, point_spread_kernels
 from python_recon.resources.memory import Size, series_need
@@ -210,6 +211,24 @@ class _Scan:
     def _start(self, missing: torch.Tensor, solve: Callable[[torch.Tensor], torch.Tensor]) -> Start:
         return self.solved.start(missing, self.gram, solve)
 
+    @cached_property
+    def _reach(self) -> float:
+        return reach_of(self.kspace)
+
+    def change(
+        self,
+        net: nn.Module,
+        start: Start,
+        gram: Callable[[torch.Tensor], torch.Tensor],
+        options: ZeroShotOptions,
+    ) -> torch.Tensor:
+        """(component, y, x) what the network and the data behind it make of a start, where samples reach."""
+        change = torch.zeros_like(start.components)
+        for _ in range(options.unrolls):
+            proposed = change + net(start.components + change)
+            change = consistent(gram, proposed, start.residual, options.mu, options.data_steps)
+        return within_reach(change, self._reach)
+
     def images_of(self, components: torch.Tensor) -> torch.Tensor:
         """(frame, y, x)."""
         return replace(self.solution, components=components).images
@@ -224,17 +243,6 @@ def _as_many(makers: Sequence[Callable[[], Pair]], budget: Budget) -> list[Pair]
         pairs.append(make())
         budget.report("pairs of data", len(pairs) / len(makers))
     return pairs
-
-
-def _change(
-    net: nn.Module, start: Start, gram: Callable[[torch.Tensor], torch.Tensor], options: ZeroShotOptions
-) -> torch.Tensor:
-    """(component, y, x) what the network and the data behind it make of a start."""
-    change = torch.zeros_like(start.components)
-    for _ in range(options.unrolls):
-        proposed = change + net(start.components + change)
-        change = consistent(gram, proposed, start.residual, options.mu, options.data_steps)
-    return change
 
 
 @dataclass(frozen=True)
@@ -254,7 +262,7 @@ class _Training:
         optimiser = adam(net.parameters(), options.learning_rate, components.device)
 
         def error(pair: Pair, number: int) -> torch.Tensor:
-            return pair.loss(_change(net, pair.start, pair.gram, options), number)
+            return pair.loss(self.scan.change(net, pair.start, pair.gram, options), number)
 
         def step(number: int, _done: float) -> torch.Tensor:
             optimiser.zero_grad(set_to_none=True)
@@ -304,7 +312,7 @@ class _End:
         self, net: nn.Module, start: Start, options: ZeroShotOptions
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Before and after."""
-        change = _change(net, start, self.scan.gram, options)
+        change = self.scan.change(net, start, self.scan.gram, options)
         return self.scan.images_of(start.components), self.scan.images_of(start.components + change)
 
 

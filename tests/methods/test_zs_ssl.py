@@ -23,8 +23,8 @@ def known_noise(scan, std=NOISE):
 
 @pytest.fixture(scope="module")
 def scan():
-    """8 frames of 5 spokes, matrix 32, 4 coils, much noise."""
-    return known_noise(scan_heart(8, 5, 4, (32, 32), noise=NOISE))
+    """8 frames of 5 spokes, matrix 40, 4 coils, much noise."""
+    return known_noise(scan_heart(8, 5, 4, (40, 40), noise=NOISE))
 
 
 @pytest.fixture(scope="module")
