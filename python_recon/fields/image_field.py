@@ -18,9 +18,11 @@ from python_recon.fields.breathing import TemporalBasis
 from python_recon.fields.hash_grid import HashGrid
 from python_recon.fields.low_rank import LowRankStart, frames_of
 from python_recon.fields.mlp import Mlp
+from python_recon.fields.resampling import resample_images
 from python_recon.fields.sizes import Cells, Features, Layers, TableSize, Width
 from python_recon.fields.view import FramesAt, View
 from python_recon.judging.shares import WHOLE, Shares
+from python_recon.operators.reach import DISC, within_reach
 
 _POINTS = 1 << 18
 """Places evaluated together."""
@@ -189,12 +191,18 @@ class SpaceTimeField(ImageField):
 
 
 class Correction(ImageField):
-    """What a field adds to the start that it was taught."""
+    """What a field adds to the start that it was taught, in the disc of k-space that spokes reach.
+
+    Between pixels it is interpolated by its k-space.
+    """
 
     def __init__(self, field: ComponentField, taught: LowRankStart) -> None:
         super().__init__()
         self.field, self.taught = field, taught
 
     def at(self, view: View, shares: Shares = WHOLE) -> FramesAt:
-        fitted, taught = self.field.at(view, shares), self.taught.at(view, shares)
+        parts = (self.field.components(View.whole(self.field.matrix)), self.taught.pixels)
+        seen = [view.cut(resample_images(within_reach(part, DISC), view.matrix)) for part in parts]
+        fitted = frames_of(seen[0], self.field.temporal, shares)
+        taught = frames_of(seen[1], self.taught.temporal, shares)
         return lambda t: fitted(t) - taught(t)
