@@ -22,6 +22,7 @@ from functools import cached_property
 import torch
 from pydantic import Field
 
+from python_recon.acquisition.encoding import encoding_of
 from python_recon.config import Section
 from python_recon.data import CoilMaps, KSpace
 from python_recon.fields.resampling import resample_images
@@ -219,9 +220,8 @@ def projected(basis: torch.Tensor, series: torch.Tensor) -> torch.Tensor:
 
 
 def undersampling(kspace: KSpace) -> torch.Tensor:
-    """How many times more spokes than the scan has it would take to sample a still object fully."""
-    measured = (density_of(kspace) > 0).any(-1).sum()
-    return math.pi / 2 * max(kspace.matrix) / measured
+    """How many times more data than the scan has it would take to sample a still object fully."""
+    return encoding_of(kspace).undersampling(kspace, density_of(kspace))
 
 
 def steps_needed(kspace: KSpace) -> int:

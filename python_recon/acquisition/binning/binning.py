@@ -10,8 +10,16 @@ from dataclasses import replace
 import numpy as np
 
 from python_recon.acquisition.binning.beat_rule import BeatPhases
-from python_recon.acquisition.binning.frame_rules import Cut, FrameRule, Phases, Repetitions, SpokeWindows
+from python_recon.acquisition.binning.frame_rules import (
+    Counted,
+    Cut,
+    FrameRule,
+    Phases,
+    Repetitions,
+    SpokeWindows,
+)
 from python_recon.acquisition.binning.runs import Stream
+from python_recon.acquisition.encoding import encoding_of
 from python_recon.acquisition.spoke_index import StreamKey, stream_key
 from python_recon.config import BinningConfig
 from python_recon.data import KSpace, Readout, Scan
@@ -54,14 +62,13 @@ def bin_frames(
     DataError
         If no readout came, or none of the frames had enough spokes.
     """
-    new_rule = _rule(scan, config)
     streams: dict[StreamKey, Stream] = {}
     n_readouts = n_frames = 0
     for readout in readouts:
         n_readouts += 1
         key = stream_key(readout)
         if key not in streams:
-            streams[key] = Stream(key, new_rule, config.minimum_fraction)
+            streams[key] = Stream(key, _rule(scan, config, readout), config.minimum_fraction)
         for number, run, cut in streams[key].add(readout):
             n_frames += 1
             yield _frame(cut, number, run, scan, matrix)
@@ -101,8 +108,10 @@ def stack_frames(frames: Sequence[KSpace]) -> KSpace:
     )
 
 
-def _rule(scan: Scan, config: BinningConfig) -> Callable[[], FrameRule]:
+def _rule(scan: Scan, config: BinningConfig, first: Readout) -> Callable[[], FrameRule]:
     by: str = config.by
+    if by == "auto" and config.spokes_per_frame is None and not encoding_of(first).READOUTS_ARE_ALIKE:
+        return Counted
     if by == "beat":
         return lambda: BeatPhases(config.cardiac_phases)
     if by in ("auto", "cardiac") and config.spokes_per_frame is None:
@@ -171,7 +180,9 @@ def _frame(cut: Cut, number: int, run: int, scan: Scan, matrix: tuple[int, int])
     return KSpace(
         data=np.stack([r.data for r in readouts], axis=1)[None].astype(np.complex64, copy=False),
         trajectory=np.stack([r.trajectory for r in readouts if r.trajectory is not None])[None],
-        matrix=matrix,
+        matrix=middle.matrix or matrix,
+        encoding=middle.encoding,
+        image_matrix=None if middle.matrix in (None, matrix) else matrix,
         is_shared=is_shared if is_shared.any() else None,
         noise=middle.noise,
         spoke_times_s=np.array([[r.time_s for r in readouts]]),
