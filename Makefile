@@ -56,7 +56,7 @@ define packages
 @test -e $@ || { echo "pip failed, see above"; exit 1; }
 endef
 
-.PHONY: install demo table evaluate test sensitive lint bench cuda clean
+.PHONY: install demo table evaluate evaluate-ssl test sensitive lint bench cuda clean
 .DELETE_ON_ERROR:
 
 $(BIN)/python:
@@ -124,6 +124,12 @@ ifeq ($(EVALUATE),full)
 	@cp $(EVALUATION)/figure/comparison.png $(FIGURE)
 	@echo "Figure: $(FIGURE)"
 endif
+
+# Zero-shot networks by their losses, in the form of the published tables: table.md and ssl.png. Hours on two
+# cores; a run that was stopped goes on. SSL_SEEDS=1 is enough for a look.
+SSL_SEEDS ?= 3
+evaluate-ssl: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.evaluate_ssl $(EVALUATION)/ssl --seeds $(SSL_SEEDS)
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2

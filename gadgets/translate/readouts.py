@@ -223,11 +223,6 @@ class ReadoutStream:
         return "" if purpose == _CALIBRATION_ONLY and self._calibration_images else purpose
 
 
-def readouts_from(items: Iterable[Any], header: ismrmrd.xsd.ismrmrdHeader) -> Iterator[Readout]:
-    """The readouts of the radial encoding space; see :class:`ReadoutStream`."""
-    return iter(ReadoutStream(items, header))
-
-
 def _calibration_mode(header: ismrmrd.xsd.ismrmrdHeader, encoding_space: int) -> str:
     parallel = header.encoding[encoding_space].parallelImaging
     mode = getattr(parallel, "calibrationMode", None)

@@ -168,17 +168,6 @@ def cuda_library() -> Literal["cufinufft", "gridder"]:
     return "cufinufft"
 
 
-def has_cufinufft() -> bool:
-    """Whether cufinufft can be used."""
-    from python_recon.operators.plans import load_cufinufft
-
-    try:
-        load_cufinufft()
-    except BackendError:
-        return False
-    return True
-
-
 def _differentiable(array: Array, function: Any, adjoint: Any) -> Array:
     if is_torch(array) and array.requires_grad:
         from python_recon.operators.linear import apply_linear

@@ -72,3 +72,8 @@ def density_of(kspace: KSpace) -> torch.Tensor:
         raise ShapeError("the k-space has no density compensation; fill_density computes it")
     tensor: torch.Tensor = density
     return tensor
+
+
+def undersampling(kspace: KSpace) -> torch.Tensor:
+    """How many times more samples than the scan has it would take to sample a still object fully."""
+    return encoding_of(kspace).undersampling(kspace, density_of(kspace))

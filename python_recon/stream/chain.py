@@ -195,6 +195,10 @@ def reconstruct_slice(
         physiology_s=kspace.physiology_s,
         first_frame=kspace.first_frame,
         coil_maps=parts[0].coil_maps,
+        details={
+            **parts[-1].details,
+            "seconds_method": sum(part.details["seconds_method"] for part in parts),
+        },
     )
 
 

@@ -83,12 +83,6 @@ def prepare(kspace: KSpace, config: Config, budget: Budget, given: CoilMaps | No
     return replace(prepared, comment="; ".join(filter(None, [comment, prepared.comment])))
 
 
-def prepare_slice(kspace: KSpace, config: Config) -> tuple[KSpace, CoilMaps]:
-    """k-space and coil maps on the device, ready for a method, whatever time that takes."""
-    prepared = _prepared(kspace, config, Budget(), None)
-    return prepared.kspace, prepared.maps
-
-
 def _check_memory(kspace: KSpace, limits: MemoryLimits) -> None:
     need = Size.of(kspace).preparation
     if need > limits.host:
