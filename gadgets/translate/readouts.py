@@ -24,6 +24,7 @@ from python_recon.acquisition.stack.volume import slices_of
 from python_recon.data import Counters, Geometry, Readout, Scan, Vector
 from python_recon.errors import DataError
 
+_GRIDS = ("cartesian", "epi")
 _RADIAL_KINDS = ("radial", "goldenangle")
 _log = logging.getLogger(__name__)
 
@@ -150,6 +151,8 @@ class ReadoutStream:
             self.n_readouts += 1
             self._n_noise += bool(acquisition.flags & NOISE)
             readout = readout_from(acquisition, self._volume)
+            if not self._calibration_images and _purpose(acquisition) == _CALIBRATION_ONLY:
+                readout = replace(readout, is_calibration=True)
             time_s = self._clock.seconds(acquisition.acquisition_time_stamp)
             yield replace(readout, time_s=time_s, arrived_s=self._backlog.taken_arrived_s)
         self._conclude()
@@ -220,7 +223,7 @@ class ReadoutStream:
         if space != self._encoding_space:
             return f"encoding space {space}"
         purpose = _purpose(acquisition)
-        return "" if purpose == _CALIBRATION_ONLY and self._calibration_images else purpose
+        return "" if purpose == _CALIBRATION_ONLY and self.scan.trajectory_kind in _GRIDS else purpose
 
 
 def _calibration_mode(header: ismrmrd.xsd.ismrmrdHeader, encoding_space: int) -> str:

@@ -21,8 +21,8 @@ from python_recon.errors import DataError
 
 _log = logging.getLogger(__name__)
 
-_Key = tuple[int, int, int, int]
-"""Slab, contrast, set and phase."""
+_Key = tuple[int, int, int, int, bool]
+"""Slab, contrast, set and phase, and whether the lines are for coil maps only."""
 
 
 @dataclass
@@ -64,7 +64,9 @@ class CartesianVolume:
         """Take a line; give the slices' lines of the frames that it shows to be complete."""
         _refuse_trajectory(readout)
         counters = readout.counters
-        key = counters.slice, counters.contrast, counters.set, counters.phase
+        key = (
+            counters.slice, counters.contrast, counters.set, counters.phase, readout.is_calibration
+        )  # fmt: skip
         if any(volume.base.counters.repetition != counters.repetition for volume in self._open.values()):
             yield from self._given()
         place = partition_of(readout, self._centre, self._across)

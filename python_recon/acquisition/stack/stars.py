@@ -53,7 +53,7 @@ class StackOfStars:
         """Take a readout; give the slices' readouts of the stack that it completes."""
         place = partition_of(readout, self._centre, self._axis)
         counters = replace(readout.counters, kspace_encode_step_2=0, segment=0)
-        alike = counters, readout.data.shape
+        alike = counters, readout.data.shape, readout.is_calibration
         self._seen[alike, place] += 1
         key = alike, self._seen[alike, place]
         stack = self._open.setdefault(key, {})
