@@ -19,6 +19,7 @@ from gadgets.replay.properties import properties_of
 from gadgets.stage import Stage, images
 from gadgets.translate.readouts import ReadoutStream
 from gadgets.version import plugin_version
+from gadgets.watching import watched
 from gadgets.wire.prefetch import Prefetch
 from gadgets.wire.wire import Wire
 from python_recon.config import Config, load_config
@@ -121,7 +122,7 @@ def serve_scan(
         The scanner's parameters, which override it.
     """
     record = ScanRecord()
-    with Capture(settings_from_environment()) as capture, reported(wire, record) as items:
+    with watched(), Capture(settings_from_environment()) as capture, reported(wire, record) as items:
         capture.attach(items, header)
         config = load_config(properties_of(configuration), parameters or {})
         validate(config)
