@@ -85,7 +85,7 @@ def recon_data_from(readouts: Sequence[Readout], scan: Scan) -> ReconData:
     import numpy as np
 
     from gadgets.wire.messages import ReconBit, ReconBuffer, ReconData
-    from python_recon.acquisition.radial.trajectory import spoke_extent
+    from python_recon.acquisition.extent import spoke_extent
 
     data = np.stack([readout.data.T for readout in readouts], axis=1)
     located = np.stack([readout.trajectory for readout in readouts], axis=1) / np.array(spoke_extent(scan))

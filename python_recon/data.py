@@ -112,6 +112,10 @@ class Readout:
     """(readout, dimension) float32 as it was embedded, its unit unknown; None when there was none."""
     trajectory: np.ndarray | None = None
     """(readout, 2) float32 in cycles per field of view; None until located."""
+    encoding: str = "radial"
+    """A name of :mod:`python_recon.acquisition.encoding`; told where it is located."""
+    matrix: tuple[int, int] | None = None
+    """Matrix (y, x) on whose grid it lies, which may be wider than the images; None: that of the images."""
     spoke_index: int | None = None
     """Running number of the spoke in the sequence's own order, gaps kept; None until located."""
     origin: Any = None
@@ -143,6 +147,8 @@ class Scan:
     """Numbers of the header's trajectoryDescription."""
     limits: Mapping[str, int] = field(default_factory=dict)
     """Largest value of each encoding counter that the header announces."""
+    centres: Mapping[str, int] = field(default_factory=dict)
+    """Value of each encoding counter at the centre of k-space, as far as the header tells."""
     n_coils: int | None = None
     noise_bandwidth_ratio: float = 1.0
     """relativeReceiverNoiseBandwidth."""
@@ -153,7 +159,10 @@ class Scan:
 
 @dataclass(frozen=True)
 class KSpace:
-    """Radial k-space of one slice (one contrast, one set), cut into frames."""
+    """k-space of one slice (one contrast, one set), cut into frames.
+
+    A readout is called a spoke, whether it is one or a line of a grid.
+    """
 
     data: Array
     """(frame, coil, spoke, readout) complex64; zero where ``spoke_mask`` is False."""
@@ -161,6 +170,8 @@ class KSpace:
     """(frame, spoke, readout, 2) float32, cycles per field of view."""
     matrix: tuple[int, int]
     """Matrix (y, x) on which it is reconstructed."""
+    encoding: str = "radial"
+    """A name of :mod:`python_recon.acquisition.encoding`: radial, cartesian or scattered."""
     image_matrix: tuple[int, int] | None = None
     """Matrix (y, x) to which the images are cut afterwards; None: they are not."""
     density: Array | None = None

@@ -27,6 +27,9 @@ _log = logging.getLogger(__name__)
 
 _REVERSE = mask(constants.ACQ_IS_REVERSE)
 _CALIBRATION = mask(constants.ACQ_IS_PARALLEL_CALIBRATION)
+_CALIBRATION_ONLY = "calibration only"
+_JOINING = ("embedded", "interleaved")
+"""Modes of parallel imaging whose calibration lines are measured with the others, and serve images too."""
 _CALIBRATION_AND_IMAGING = mask(constants.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING)
 
 
@@ -52,7 +55,8 @@ def scan_from(header: ismrmrd.xsd.ismrmrdHeader, encoding_space: int = 0) -> Sca
         encoded_field_of_view_mm=_field_of_view(encoding.encodedSpace),
         trajectory_kind=str(getattr(encoding.trajectory, "value", encoding.trajectory)),
         trajectory_parameters=_numbers(encoding.trajectoryDescription),
-        limits=_limits(encoding.encodingLimits),
+        limits=_limits(encoding.encodingLimits, "maximum"),
+        centres=_limits(encoding.encodingLimits, "center"),
         n_coils=getattr(system, "receiverChannels", None),
         noise_bandwidth_ratio=getattr(system, "relativeReceiverNoiseBandwidth", None) or 1.0,
         measurement_id=getattr(measurement, "measurementID", None) or "",
@@ -75,9 +79,11 @@ def _field_of_view(space: Any) -> Vector:
     return float(extent.x), float(extent.y), float(extent.z)
 
 
-def _limits(limits: Any) -> dict[str, int]:
+def _limits(limits: Any, bound: str) -> dict[str, int]:
     present = {name: getattr(limits, name) for name in vars(limits)} if limits is not None else {}
-    return {name.replace("encoding", "encode"): limit.maximum for name, limit in present.items() if limit}
+    return {
+        name.replace("encoding", "encode"): getattr(limit, bound) for name, limit in present.items() if limit
+    }
 
 
 def _numbers(parameters: Any) -> dict[str, float | str]:
@@ -124,6 +130,7 @@ class ReadoutStream:
         self._encoding_space, waiting = self._find_encoding_space(header)
         self._acquisitions = itertools.chain(waiting, self._acquisitions)
         self.scan = scan_from(header, self._encoding_space)
+        self._calibration_images = _calibration_mode(header, self._encoding_space) in _JOINING
 
     def __iter__(self) -> Iterator[Readout]:
         for acquisition in self._acquisitions:
@@ -202,19 +209,23 @@ class ReadoutStream:
         if acquisition.flags & NOISE:
             return ""
         space = acquisition.encoding_space_ref
-        return f"encoding space {space}" if space != self._encoding_space else _purpose(acquisition)
+        if space != self._encoding_space:
+            return f"encoding space {space}"
+        purpose = _purpose(acquisition)
+        return "" if purpose == _CALIBRATION_ONLY and self._calibration_images else purpose
 
 
-def readouts_from(items: Iterable[Any], header: ismrmrd.xsd.ismrmrdHeader) -> Iterator[Readout]:
-    """The readouts of the radial encoding space; see :class:`ReadoutStream`."""
-    return iter(ReadoutStream(items, header))
+def _calibration_mode(header: ismrmrd.xsd.ismrmrdHeader, encoding_space: int) -> str:
+    parallel = header.encoding[encoding_space].parallelImaging
+    mode = getattr(parallel, "calibrationMode", None)
+    return str(getattr(mode, "value", mode))
 
 
 def _purpose(acquisition: ismrmrd.Acquisition) -> str:
     """What a readout was acquired for, where it was not for an image."""
     flags = acquisition.flags
     if flags & _CALIBRATION and not flags & _CALIBRATION_AND_IMAGING:
-        return "calibration only"
+        return _CALIBRATION_ONLY
     return next((purpose for purpose, bits in NOT_IMAGING.items() if flags & bits), "")
 
 

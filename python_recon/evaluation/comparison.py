@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from python_recon.acquisition.radial.extent import narrow
+from python_recon.acquisition.field_of_view import narrow
 from python_recon.acquisition.spokes import spoke_numbers
 from python_recon.coil_maps import estimate
 from python_recon.config import Config

@@ -54,6 +54,8 @@ class Descent:
     """Judgements without a clearly better one, after which the fit has converged."""
     settles_from: float = 0.0
     """Share of the steps before which it cannot have converged."""
+    looks: int = LOOKS
+    """How often it is judged on its way."""
 
 
 @dataclass
@@ -193,7 +195,7 @@ class _Descent:
     def loop(self) -> None:
         """All steps."""
         steps, report = self.descent.steps, self.report
-        every = max(1, steps // LOOKS)
+        every = max(1, steps // self.descent.looks)
         for number in range(steps):
             done = min(1.0, max(number / steps, (time.monotonic() - self.started) / self.seconds))
             self._set_rates(self.descent.rate(done))
@@ -257,7 +259,7 @@ class _Descent:
 
     def _has_settled(self) -> bool:
         """Whether nothing better has been seen for a while, early stages of the fit not counted."""
-        since = max(self.last_better, math.ceil(self.descent.settles_from * LOOKS))
+        since = max(self.last_better, math.ceil(self.descent.settles_from * self.descent.looks))
         return len(self.report.losses) - since >= self.descent.patience
 
 
