@@ -51,6 +51,8 @@ class ScanRecord:
     """How many were sent, by the method that made them and the one that was asked for."""
     failure: str = ""
     """Class of the error that the client was told of; empty where there was none."""
+    reason: str = ""
+    """What the client was told of it."""
     total_s: float = 0.0
     seconds: dict[str, float] = field(default_factory=dict)
     """By stage; ``waiting`` is for the device, while others had it."""
@@ -160,6 +162,7 @@ def reported(wire: Wire, record: ScanRecord) -> Iterator[Prefetch]:
 
 
 def _report(wire: Wire, text: str, record: ScanRecord, error: Exception) -> None:
+    record.reason = text
     record.failure = type(error).__name__ if isinstance(error, ReconError) else "unforeseen"
     try:
         wire.send_error(text)
