@@ -17,7 +17,9 @@ from python_recon.data import Readout, Scan
 from python_recon.errors import DataError
 
 _HEAD = 16
-"""Readouts that tell the spacing of the samples."""
+"""Readouts for images that tell the spacing of the samples."""
+_MOST = 4096
+"""That are held back, lines for calibration included."""
 _ALIKE = 0.02
 """Lengths that differ by less than this share are the same."""
 _log = logging.getLogger(__name__)
@@ -36,7 +38,7 @@ def locate(readouts: Iterable[Readout], scan: Scan, _config: TrajectoryConfig) -
         of others and another number of samples.
     """
     stream = iter(readouts)
-    head = list(itertools.islice(stream, _HEAD))
+    head = first_lines(stream)
     if not head:
         return
     grid = _Grid.of(head, scan)
@@ -67,6 +69,18 @@ def locate(readouts: Iterable[Readout], scan: Scan, _config: TrajectoryConfig) -
         )
 
 
+def first_lines(stream: Iterator[Readout]) -> list[Readout]:
+    """The first readouts, so many that some are for images, but for a scan that has none."""
+    head: list[Readout] = []
+    n_imaging = 0
+    for readout in stream:
+        head.append(readout)
+        n_imaging += not readout.is_calibration
+        if n_imaging == _HEAD or len(head) == _MOST:
+            break
+    return head
+
+
 @dataclass(frozen=True)
 class _Grid:
     """What counters and samples mean in k-space."""
@@ -83,8 +97,9 @@ class _Grid:
 
     @classmethod
     def of(cls, head: list[Readout], scan: Scan) -> _Grid:
-        usual = Counter(readout.n_samples for readout in head).most_common(1)[0][0]
-        first = next(readout for readout in head if readout.n_samples == usual)
+        imaging = [readout for readout in head if not readout.is_calibration] or head
+        usual = Counter(readout.n_samples for readout in imaging).most_common(1)[0][0]
+        first = next(readout for readout in imaging if readout.n_samples == usual)
         n_samples = 2 * max(_centre(first), usual - _centre(first))
         return cls(
             centre_line=_centre_line(scan),
@@ -104,8 +119,8 @@ class _Grid:
         if readout.counters.kspace_encode_step_2:
             raise DataError(
                 f"readout {readout.scan_counter} is of partition {readout.counters.kspace_encode_step_2} "
-                "(kspace_encode_step_2): transform along them first, and send each slice with its "
-                "own number"
+                "(kspace_encode_step_2), and the header announces none: give the limits of "
+                "kspace_encoding_step_2 in its encodingLimits"
             )
         lasts = readout.n_samples * readout.sample_time_us
         if readout.n_samples != self.usual_samples and 0 < lasts == self.duration_us:
@@ -152,7 +167,7 @@ def _sample_step(scan: Scan, n_samples: int) -> float:
     is_wide = not _are_alike(encoded, fov)
     if not is_wide and _are_alike(n_samples, 2 * n_encoded):
         return 0.5
-    if is_wide and _are_alike(encoded, 2 * fov) and _are_alike(2 * n_samples, n_encoded):
+    if is_wide and _are_alike(n_samples, n_encoded * fov / encoded):
         return 1.0  # the oversampling was removed upstream
     return fov / encoded if is_wide else 1.0
 
