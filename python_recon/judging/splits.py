@@ -65,13 +65,13 @@ def _of_spokes(measured: np.ndarray, places: np.ndarray, deck: _Deck) -> np.ndar
     """(spoke, readout) of one frame; neighbours are told by their angles."""
     along = places[:, -1] - places[:, 0]
     angle = np.arctan2(along[:, 1], along[:, 0]) % np.pi
-    return _of_readouts(measured, measured.any(-1), angle, deck)
+    return _of_readouts(measured, np.asarray(measured.any(-1)), angle, deck)
 
 
 def _of_lines(measured: np.ndarray, places: np.ndarray, deck: _Deck) -> np.ndarray:
     """(spoke, readout) of one frame; neighbours are told by their positions, those of the centre stay."""
     nearest = np.linalg.norm(places, axis=-1).min(-1)
-    free = measured.any(-1) & np.asarray(nearest > _CENTRE)
+    free = np.asarray(measured.any(-1) & (nearest > _CENTRE))
     return _of_readouts(measured, free, places[..., 1].mean(-1), deck)
 
 
