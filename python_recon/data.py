@@ -143,6 +143,8 @@ class Scan:
     field_of_view_mm: Vector
     """Reconstructed extent along x, y, z."""
     encoded_field_of_view_mm: Vector
+    partitions: int = 1
+    """Of the encoded volume; 1 for slices."""
     trajectory_kind: str = "radial"
     """cartesian, epi, radial, goldenangle, spiral or other."""
     trajectory_parameters: Mapping[str, float] = field(default_factory=dict)

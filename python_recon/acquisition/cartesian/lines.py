@@ -141,8 +141,8 @@ class _Grid:
         if readout.counters.kspace_encode_step_2:
             raise DataError(
                 f"readout {readout.scan_counter} is of partition {readout.counters.kspace_encode_step_2} "
-                "(kspace_encode_step_2): transform along them first, and send each slice with its "
-                "own number"
+                "(kspace_encode_step_2), and the header announces none: give the limits of "
+                "kspace_encoding_step_2 in its encodingLimits"
             )
         lasts = readout.n_samples * readout.sample_time_us
         if readout.n_samples != self.usual_samples and 0 < lasts == self.duration_us:
