@@ -10,7 +10,7 @@ from python_recon.acquisition.coil_compression import apply_compression, compres
 from python_recon.acquisition.encoding import encoding_of
 from python_recon.acquisition.radial.delays import estimate_shift, shift_spokes
 from python_recon.acquisition.radial.extent import field_of_view_scale, widen
-from python_recon.acquisition.spokes import every_kth_spoke, middle_spokes, own_spokes, select, spoke_numbers
+from python_recon.acquisition.spokes import every_kth_spoke, own_spokes, select, spoke_numbers
 from python_recon.config import Config
 from python_recon.data import KSpace
 from python_recon.errors import DataError
@@ -91,7 +91,7 @@ def spoke_masks(
     """
     numbers = spoke_numbers(kspace)
     if retrospective_spokes is not None:
-        kept = middle_spokes(kspace, retrospective_spokes)
+        kept = encoding_of(kspace).thinned(kspace, retrospective_spokes)
         # With sliding windows a spoke that this frame leaves out may still be in its neighbour.
         left_out = own_spokes(kspace) & ~np.isin(numbers, numbers[kept])
     else:

@@ -245,3 +245,17 @@ def test_noise_is_estimated_from_what_was_measured_far_from_the_centre():
     lines = protocol.lines(range(0, 48, 2), noise=0.05)
     (kspace,) = frames_of(lines, protocol)
     assert 0.045 < estimate_noise(kspace) < 0.075
+
+
+def test_fewer_lines_keep_the_centre_and_differ_from_frame_to_frame():
+    protocol = Protocol()
+    kspace = stack_frames(
+        frames_of([line for r in range(3) for line in protocol.lines(repetition=r)], protocol)
+    )
+    kept = encoding_of(kspace).thinned(kspace, 9)
+    assert (kept.sum(1) == 9).all()
+    lines = [set(frame[mask, 0, 1]) for frame, mask in zip(kspace.trajectory, kept, strict=True)]
+    assert all({-1, 0, 1} <= chosen for chosen in lines)
+    assert len(set.union(*lines)) > 12
+    with pytest.raises(DataError, match="ask for fewer"):
+        encoding_of(kspace).thinned(kspace, 25)
