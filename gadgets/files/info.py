@@ -121,7 +121,7 @@ def _header_facts(header: Any) -> dict[str, str]:
         "System": " ".join(
             _text(header.acquisitionSystemInformation, name) for name in ("systemVendor", "systemModel")
         ).strip(),
-        "Field strength": _text(header.acquisitionSystemInformation, "systemFieldStrength_T"),
+        "Field strength (T)": _text(header.acquisitionSystemInformation, "systemFieldStrength_T"),
     }
     for number, encoding in enumerate(header.encoding):
         facts[f"Encoding {number}"] = _encoding(encoding)

@@ -330,7 +330,8 @@ class TestFiles:
         assert (tmp_path / "mine.h5").read_text() == "precious"
 
     def test_an_output_that_cannot_be_written(self, scan, replay, tmp_path):
-        message = replay(scan, "radial_preview", "-o", tmp_path / "missing" / "images.h5").error
+        (tmp_path / "a_file").write_text("where a folder would have to be")
+        message = replay(scan, "radial_preview", "-o", tmp_path / "a_file" / "images.h5").error
         assert "cannot be written" in message
 
 
