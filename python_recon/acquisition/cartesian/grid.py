@@ -33,11 +33,24 @@ def fit(readouts: Iterable[Readout], scan: Scan, matrix: tuple[int, int]) -> Ite
     head = first_lines(stream)
     if not head:
         return
-    grid = _Grid.of(head, 1.0 if _is_embedded(head) else line_step(scan), matrix)
+    if all(readout.raw_trajectory is not None for readout in head):
+        yield from inside(itertools.chain(head, stream), matrix)
+        return
+    grid = _Grid.of(head, line_step(scan), matrix)
     for readout in itertools.chain(head, stream):
         placed = grid.place(readout)
         if placed is not None:
             yield placed
+
+
+def inside(readouts: Iterable[Readout], matrix: tuple[int, int]) -> Iterator[Readout]:
+    """Readouts of an embedded trajectory; what the matrix does not hold is zero, and weighs nothing."""
+    half = np.array(matrix[::-1]) / 2
+    for readout in readouts:
+        if readout.trajectory is None:
+            raise ValueError("the readout is not located")
+        is_held = (np.abs(readout.trajectory) <= half).all(-1)
+        yield replace(readout, data=readout.data * is_held, matrix=matrix)
 
 
 @dataclass(frozen=True)
@@ -91,10 +104,6 @@ class _Grid:
 def _sample_step(readout: Readout) -> float:
     places = np.zeros((2, 2)) if readout.trajectory is None else readout.trajectory
     return float(places[-1, 0] - places[0, 0]) / max(len(places) - 1, 1) or 1.0
-
-
-def _is_embedded(head: list[Readout]) -> bool:
-    return all(readout.raw_trajectory is not None for readout in head)
 
 
 def _is_whole(readout: Readout) -> bool:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from python_recon.acquisition.cartesian.cells import areas_in_disc, full_width
+from python_recon.acquisition.cartesian.grid import inside
 from python_recon.acquisition.embedded import embedded_locator
 from python_recon.acquisition.extent import spoke_extent
 from python_recon.acquisition.spoke_index import StreamKey, stream_key
@@ -40,7 +41,9 @@ def locate(readouts: Iterable[Readout], scan: Scan, config: TrajectoryConfig) ->
     head = list(itertools.islice(stream, _HEAD))
     if not head:
         return
-    place = embedded_locator(head, scan, config.unit, spoke_extent(scan))
+    across = spoke_extent(scan)[0]
+    # Unlike spokes, such samples reach as far as the pixels of each axis are fine.
+    place = embedded_locator(head, scan, config.unit, (across, across * scan.matrix[0] / scan.matrix[1]))
     is_on_grid = all(_is_on_grid(place(readout, 0)) for readout in head)
     numbers: Counter[StreamKey] = Counter()
     for readout in itertools.chain(head, stream):
@@ -65,13 +68,8 @@ def _is_on_grid(trajectory: np.ndarray) -> bool:
 
 
 def fit(readouts: Iterable[Readout], _scan: Scan, matrix: tuple[int, int]) -> Iterator[Readout]:
-    """Without what the matrix does not hold: such samples are zero, and weigh nothing."""
-    half = np.array(matrix[::-1]) / 2
-    for readout in readouts:
-        if readout.trajectory is None:
-            raise DataError(f"readout {readout.scan_counter} is not located")
-        is_inside = (np.abs(readout.trajectory) <= half).all(-1)
-        yield replace(readout, data=readout.data * is_inside, matrix=matrix)
+    """Without what the matrix does not hold."""
+    return inside(readouts, matrix)
 
 
 def analytic_density(_kspace: KSpace) -> None:
