@@ -28,7 +28,9 @@ def replay(
     scans: Annotated[
         list[Path] | None,
         typer.Option(
-            "--file", "-f", help="ISMRMRD file with the scan, a folder, or a quoted pattern; repeatable."
+            "--file",
+            "-f",
+            help="ISMRMRD file with the scan, a recorded stream, a folder, or a quoted pattern; repeatable.",
         ),
     ] = None,
     config: Annotated[

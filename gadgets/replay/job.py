@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import ismrmrd
 from ismrmrd.xsd import ismrmrdHeader
@@ -17,16 +17,19 @@ from ismrmrd.xsd import ismrmrdHeader
 from gadgets.console import errors, progress
 from gadgets.files.mrd_file import ImageFile, ScanFile
 from gadgets.files.slice_file import SliceFile
+from gadgets.files.stream_file import StreamFile, is_stream
 from gadgets.replay.client import Server, open_server
 from gadgets.replay.coil_maps import CoilMapSieve
 from gadgets.replay.config_xml import StreamConfig
 from gadgets.replay.host import open_chain
+from gadgets.replay.patience import patient
 from gadgets.replay.replay import Outcome, PipeSource, Source, collected_warnings, replay
 from gadgets.replay.route import Choice, effective_settings, embedded_config, promised_series, server_at
 from gadgets.replay.views import Facts, Views
 from gadgets.wire.pump import Peer, Timeouts
 from gadgets.wire.wire import Wire
 from python_recon.errors import ConfigError, ReconError
+from python_recon.resources.schedule import ProgressReport
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,12 @@ def _pipes(job: Job) -> Wire | None:
     return Wire.from_files(sys.stdin.buffer, sys.stdout.buffer, job.timeouts.idle_s)
 
 
-def _source(job: Job, pipes: Wire | None, stack: ExitStack) -> ScanFile | PipeSource:
+_Source: TypeAlias = "ScanFile | StreamFile | PipeSource"
+
+
+def _source(job: Job, pipes: Wire | None, stack: ExitStack) -> _Source:
+    if job.scan is not None and job.slice_number is None and is_stream(job.scan):
+        return StreamFile(job.scan)
     if job.scan is not None:
         return stack.enter_context(_scan_file(job.scan, job))
     if pipes is None:
@@ -107,17 +115,17 @@ def _scan_file(path: Path, job: Job) -> ScanFile:
     )
 
 
-def _target(job: Job, source: ScanFile | PipeSource) -> StreamConfig | Server:
+def _target(job: Job, source: _Source) -> StreamConfig | Server:
     choice = Choice(job.config, job.local_config, source.session, job.settings)
     return embedded_config(choice) if job.server is None else server_at(*job.server, choice)
 
 
 def _open(
-    target: StreamConfig | Server, source: Source, timeouts: Timeouts
+    target: StreamConfig | Server, source: Source, timeouts: Timeouts, report: ProgressReport
 ) -> AbstractContextManager[list[Peer]]:
     if isinstance(target, Server):
         return open_server(target, source.header_xml, timeouts)
-    return open_chain(target, source.header_xml, timeouts)
+    return open_chain(target, source.header_xml, timeouts, report=report)
 
 
 @contextmanager
@@ -143,7 +151,11 @@ def _send(job: Job, source: Source, sieve: CoilMapSieve, images: ImageFile, pipe
             if pipes is not None and job.use_stdout:
                 pipes.send(image)
 
-        with progress() as report, _open(sieve.target, source, job.timeouts) as peers:
+        with (
+            progress() as report,
+            _open(sieve.target, source, job.timeouts, report.fit) as peers,
+            patient(peers),
+        ):
             promised = promised_series(sieve.target)
             outcome = replay(source, peers, keep, job.timeouts.idle_s, report, promised)
         if outcome.error is not None:
@@ -158,7 +170,7 @@ def _facts(job: Job, target: StreamConfig | Server, outcome: Outcome, warnings: 
     if isinstance(target, StreamConfig):
         config = {node.name: effective_settings(node) for node in target.nodes}
     scan: dict[str, str] = {}
-    if job.scan is not None and job.views.report is not None:
+    if job.scan is not None and job.views.report is not None and not is_stream(job.scan):
         from gadgets.files.info import describe
 
         info = describe(job.scan, job.group)

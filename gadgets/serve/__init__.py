@@ -4,6 +4,7 @@
 
     daemon.py          gives each connection a worker; drains when it is told to end
       doors.py         where it listens and whom it lets in
+                       (handover/door.py: for gadgets of this machine)
       pool.py          keeps a warm worker ready
         attendant.py   follows one worker, and tells its client where the worker cannot
           worker.py    that process, by process.py: one scan, then it ends
@@ -13,6 +14,7 @@
       parting.py       how the daemon parts from a client
       device_queue.py  whose turn it is to compute
       health.py        /healthz, /readyz, /metrics; metrics.py, what is counted
+        live.py        the live page and its files in page/; board.py, what it shows; frames.py, its pictures
     settings.py        what a client asks for, as a configuration; defaults.py, where it asks for nothing
     logs.py            text on a terminal, JSON otherwise
 
