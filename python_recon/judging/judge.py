@@ -14,6 +14,10 @@ from python_recon.judging.shares import Shares, best_shares
 Signal = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Places k (point, 2) and t (point,) to a signal ([component,] point, coil): that of a field, say."""
 
+_SPREAD = 0.5
+"""How much differences between spokes count beside noise: with a margin of 4, a gain of twice its spread is
+believed. Where 3 spokes gained 9 times what noise may do, but 1.3 times their spread, images were worse by
+.7 dB; where a gain was real, it was 2.4 to 5 times the spread."""
 _CHUNK = 16_384
 """Points evaluated together."""
 
@@ -57,14 +61,23 @@ class Judge:
         return float(error), tuple(shares.tolist())
 
     def _is_chance(self, before: torch.Tensor, after: torch.Tensor, change: torch.Tensor) -> bool:
-        """Whether errors are finite, and have not fallen by more than noise lets them.
+        """Whether errors are finite, and have fallen by no more than noise or the choice of spokes lets them.
 
         A change that has nothing to do with noise of the size of the errors alters their sum of squares by
-        ``2 Re noise* change``, whose standard deviation is taken.
+        ``2 Re noise* change``, whose standard deviation is taken. Few spokes see few moments and angles: what
+        they gain must not hang on one of them.
         """
         error, than = (float(self._sum(errors.abs().square())) for errors in (after, before))
-        by_chance = 2**0.5 * float((self._weights * after.abs() * change.abs()).norm())
-        return math.isfinite(error) and not is_clearly_less(error, than, by_chance)
+        by_noise = 2**0.5 * float((self._weights * after.abs() * change.abs()).norm())
+        by_spokes = _SPREAD * self._spread(before.abs().square() - after.abs().square())
+        return math.isfinite(error) and not is_clearly_less(error, than, max(by_noise, by_spokes))
+
+    def _spread(self, gains: torch.Tensor) -> float:
+        """Standard deviation of a sum over spokes, by the differences between them; unlimited for one."""
+        _, spokes = torch.unique_consecutive(self._samples.t, return_inverse=True)
+        sums = gains.new_zeros(int(spokes.max()) + 1, dtype=torch.float64)
+        sums.index_add_(0, spokes, (self._weights * gains).sum(1, dtype=torch.float64))
+        return float(sums.std()) * len(sums) ** 0.5 if len(sums) > 1 else math.inf
 
     def _sum(self, values: torch.Tensor) -> torch.Tensor:
         """In float64: of two sums that are nearly the same the difference is wanted."""

@@ -6,10 +6,10 @@ decision, and the simpler choice stays.
 
 from __future__ import annotations
 
-SURE = 12.0
-"""What must be gained, in standard deviations of what noise alone may do. Gains of up to 9 were seen where
-the images had become worse by up to 2 dB against a ``subspace`` whose weight the risk has chosen: held-out
-spokes tell their own moment better, and hardly see noise in the images."""
+SURE = 4.0
+"""What must be gained, in standard deviations of what noise alone may do. Gains of up to 9 were once seen
+where images had become worse by up to 2 dB: by what a network wrote beyond the reach of all samples, which is
+not taken any more (:mod:`python_recon.operators.reach`)."""
 UNKNOWN = 1e-3
 """What must be gained, as a share of an error, where nobody has measured what noise may do: about that of
 paired differences of a usual scan, and far more than rounding."""

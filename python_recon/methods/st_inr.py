@@ -3,8 +3,8 @@
 The field of component images (see :mod:`~python_recon.methods.subspace_inr`) first learns the images of a
 subspace reconstruction, then is fitted to the spokes. What it has changed by then is added to the images, of
 each component in the share that the held-out spokes ask for: much where few spokes have left the start noisy,
-little where the start is good and the field too smooth for it. The field's spatial weight is that of the
-start, in units of the noise. At last the start is computed anew, with all spokes.
+little where the start is good and the field too smooth for it; and only in the disc of k-space that spokes
+reach, for beyond it no sample can judge the field. At last the start is computed anew, with all spokes.
 
 After Feng et al., doi:10.1109/TMI.2025.3526452. Departures: low rank by a factorisation with a temporal basis
 from the scan, where the paper has a nuclear norm and a field of three dimensions (for that see
@@ -21,6 +21,7 @@ from pydantic import Field
 from python_recon.data import CoilMaps, KSpace
 from python_recon.fields.image_field import ComponentField, Correction
 from python_recon.fields.low_rank import LowRankStart
+from python_recon.fields.sizes import Features
 from python_recon.fields.view import View
 from python_recon.fitting.capture import captured
 from python_recon.fitting.descent import Descent, FitReport, adam, cosine, descend, gradient_step
@@ -41,6 +42,10 @@ from python_recon.methods.subspace_inr import (
 from python_recon.resources.schedule import Budget
 
 _DISTILLATION_RATE = 1e-2
+_NEARBY_RATE = 1e-3
+"""For a field that begins as that of a neighbouring slice: larger steps would spoil it first."""
+_OF_A_SERIES = 2.0
+"""Spatial weight of a field relative to that of its start, which holds changes over time down as well."""
 
 
 class StInrOptions(SubspaceInrOptions):
@@ -48,13 +53,16 @@ class StInrOptions(SubspaceInrOptions):
 
     implementation: ClassVar[str] = "st_inr"
 
-    distillation_steps: int = Field(150, ge=1, le=1_000_000)
+    features: Features = 8
+    """Features of a level: enough to learn the images of the start to within their noise."""
+    distillation_steps: int = Field(400, ge=1, le=1_000_000)
     """Steps in which the field learns the images of the subspace reconstruction."""
     steps: int = Field(160, ge=1, le=1_000_000)
     """Most steps in which it is fitted to the spokes."""
     spatial_regularisation: Weight = "auto"
-    """mu of the field, in units of the noise; auto: that of least risk for the start; 0: none."""
-    learning_rate: float = Field(3e-3, gt=0, le=1e38)
+    """mu of the field, in units of the noise; auto: that of least risk for the start, for a series twice as
+    much; 0: none."""
+    learning_rate: float = Field(1e-3, gt=0, le=1e38)
     """Of Adam in those steps, at first; it falls to zero along a cosine."""
 
 
@@ -67,12 +75,14 @@ def run(kspace: KSpace, maps: CoilMaps, options: StInrOptions, budget: Budget) -
     start = JudgedStart.solve(given, budget)
     for_field, first, weight = start.rest_of(budget), start.first, options.spatial_regularisation
     if weight == "auto":
-        weight = number(start.options.spatial_regularisation)
+        of_start = number(start.options.spatial_regularisation)
+        weight = of_start if kspace.n_frames == 1 else _OF_A_SERIES * of_start
 
     def attempt(chosen: StInrOptions) -> tuple[ComponentField, FitReport]:
         net = new_field(given, first.temporal, chosen)
         if not problem.begin(net, budget):
-            distil(net, first, chosen.distillation_steps, for_field, chosen.compiled == "auto")
+            rate = _DISTILLATION_RATE if budget.start is None else _NEARBY_RATE
+            distil(net, first, chosen.distillation_steps, for_field, chosen.compiled == "auto", rate)
         term, judge = data_term(given, net.temporal), held_out_judge(given, net, first)
         fit = ComponentFit(net, chosen, term, judge, chosen.steps, problem.track)
         return net, fit.run(weight, chosen.steps, for_field)
@@ -83,7 +93,12 @@ def run(kspace: KSpace, maps: CoilMaps, options: StInrOptions, budget: Budget) -
 
 
 def distil(
-    net: ComponentField, start: LowRankStart, steps: int, budget: Budget, is_captured: bool = True
+    net: ComponentField,
+    start: LowRankStart,
+    steps: int,
+    budget: Budget,
+    is_captured: bool = True,
+    rate: float = _DISTILLATION_RATE,
 ) -> None:
     """Teach a field the component images of a start of the same basis."""
     rows, columns = start.pixels.shape[-2:]
@@ -96,7 +111,7 @@ def distil(
         return loss.detach()
 
     device = start.pixels.device
-    optimiser = adam(net.parameters(), _DISTILLATION_RATE, device)
+    optimiser = adam(net.parameters(), rate, device)
     step = gradient_step(optimiser, backward)
     if is_captured:
         step = captured(step, optimiser, device, steps)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -137,3 +139,16 @@ def test_a_field_that_diverged_is_told_by_nan(samples, offset):
     field.coefficients.data[0] = float("nan")
     assert np.isnan(Judge(samples)(field)[0])
     assert np.isnan(Judge(samples, offset)(field)[0])
+
+
+@pytest.mark.parametrize(("explained", "is_believed"), [(1, False), (6, True)])
+def test_what_few_spokes_gain_is_believed_where_all_of_them_do(explained, is_believed):
+    """A field that predicts one of six spokes, however well, may predict no other."""
+    samples = random_samples(LinearField(2, seed=1))
+    t = torch.arange(6).repeat_interleave(50) / 6
+    judge = Judge(replace(samples, t=t), 0.5 * samples.values)
+
+    def field(_k, times):
+        return 0.5 * samples.values * (times < (explained - 0.5) / 6)[:, None]
+
+    assert any(judge(field)[1]) == is_believed

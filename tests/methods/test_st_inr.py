@@ -64,8 +64,9 @@ def test_where_the_field_is_clearly_better_it_has_a_share_and_else_the_start_its
 
 
 @pytest.mark.parametrize("set_to", ["auto", 0.7])
-def test_the_spatial_weight_is_that_of_the_start_unless_it_is_set(sparse, monkeypatch, set_to):
-    """In units of the noise, whatever the undersampling: the risk chose it for the start."""
+def test_the_spatial_weight_is_twice_that_of_the_start_unless_it_is_set(sparse, monkeypatch, set_to):
+    """In units of the noise, whatever the undersampling: the risk chose it for the start, which is smoothed
+    over time as well."""
     weights, chosen = [], []
 
     def run(fit, weight, steps, budget):
@@ -81,7 +82,7 @@ def test_the_spatial_weight_is_that_of_the_start_unless_it_is_set(sparse, monkey
     monkeypatch.setattr(field_problem, "choose", choose)
     run_method("st_inr", sparse.kspace, sparse.maps, **SMALL, spatial_regularisation=set_to)
     assert len(chosen) == 1, "the search is made once, for the start and for its second solution"
-    assert weights == [chosen[0].spatial_regularisation if set_to == "auto" else set_to]
+    assert weights == [2 * chosen[0].spatial_regularisation if set_to == "auto" else set_to]
 
 
 @pytest.mark.cuda
