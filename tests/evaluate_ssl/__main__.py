@@ -19,7 +19,7 @@ from tests.evaluate_ssl.scenes import PATTERNS, Scene, cine, still
 from tests.evaluate_ssl.table import LOSSES, table
 from tests.numerics import as_numpy, run_method
 
-STILL = {"SENSE": ("cg_sense", {}), "subspace": ("subspace", {})} | {
+STILL = {"SENSE": ("cg_sense", {}), "subspace": ("subspace", {}), "zs_ssl density": ("zs_ssl", {})} | {
     f"{name} {loss}": (name, {"loss": loss}) for name in ("zs_ssl", "zero_mirid") for loss in LOSSES
 }
 RADIAL = {"SENSE": ("cg_sense", {}), "subspace": ("subspace", {})} | {

@@ -16,7 +16,10 @@ def draw(folder: Path, truths: dict[str, np.ndarray]) -> None:
     """``ssl.png`` of the images that lie in the folder."""
     from matplotlib.figure import Figure
 
-    columns = ["truth", *(c for c in ("SENSE", "subspace", *COLUMNS[1:]) if _is_there(folder, truths, c))]
+    columns = [
+        "truth",
+        *(c for c in ("SENSE", "subspace", "zs_ssl density", *COLUMNS[1:]) if _is_there(folder, truths, c)),
+    ]
     figure = Figure((2.0 * len(columns), 4.0 * len(truths)), layout="constrained")
     axes = figure.subplots(2 * len(truths), len(columns))
     for row, (kind, truth) in enumerate(truths.items()):

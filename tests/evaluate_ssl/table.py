@@ -44,7 +44,7 @@ def _cell(found: np.ndarray, measure: str) -> str:
 
 
 def _still(done: dict[str, dict], kind: str) -> str:
-    columns = ("SENSE", "subspace", *COLUMNS[1:])
+    columns = ("SENSE", "subspace", "zs_ssl density", *COLUMNS[1:])
     lines = [f"### {kind}", "", f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
     for measure, name in {**MEASURES, "lpips": "LPIPS", "seconds": "seconds"}.items():
         found = [values(done, kind, column, measure) for column in columns]
@@ -52,7 +52,7 @@ def _still(done: dict[str, dict], kind: str) -> str:
             lines.append(f"| {name} | {' | '.join(_cell(each, measure) for each in found)} |")
         if (kind, measure) in PUBLISHED:
             published = PUBLISHED[kind, measure]
-            cells = (published[0], "–", *published[1:])
+            cells = (published[0], "–", "–", *published[1:])
             lines.append(f"| *{name}, published* | {' | '.join(map(str, cells))} |")
     n_seeds = len(values(done, kind, "SENSE", "psnr"))
     return "\n".join([*lines, "", f"Means over {n_seeds} scene(s).", ""])
