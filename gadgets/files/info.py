@@ -55,7 +55,9 @@ def describe(path: Path, group: str = "dataset") -> ScanInfo:
     if not len(imaging):
         surprises.append("no imaging readouts: noise or calibration only")
     else:
-        facts |= {**_trajectory_facts(sums), "Frames": frames}
+        kinds = {getattr(encoding.trajectory, "value", encoding.trajectory) for encoding in header.encoding}
+        is_radial = not kinds <= {"cartesian", "epi"}
+        facts |= {**_trajectory_facts(sums, is_radial=is_radial), "Frames": frames}
         surprises += _counting_surprises(heads, imaging)
     return ScanInfo(facts, surprises)
 
@@ -123,12 +125,24 @@ def _header_facts(header: Any) -> dict[str, str]:
     }
     for number, encoding in enumerate(header.encoding):
         facts[f"Encoding {number}"] = _encoding(encoding)
+        if acceleration := _acceleration(encoding):
+            facts[f"Acceleration {number}"] = acceleration
     return {name: text for name, text in facts.items() if text}
 
 
 def _encoding(encoding: Any) -> str:
     kind = getattr(encoding.trajectory, "value", encoding.trajectory)
     return f"{kind}, encoded {_space(encoding.encodedSpace)}, reconstructed {_space(encoding.reconSpace)}"
+
+
+def _acceleration(encoding: Any) -> str:
+    """What the header says of parallel imaging; empty where it is silent."""
+    parallel = encoding.parallelImaging
+    if parallel is None:
+        return ""
+    factor, mode = parallel.accelerationFactor, parallel.calibrationMode
+    lines = f"{factor.kspace_encoding_step_1} x {factor.kspace_encoding_step_2} (lines x partitions)"
+    return f"{lines}, calibration {getattr(mode, 'value', mode) or 'not told'}"
 
 
 def _space(space: Any) -> str:
@@ -169,8 +183,12 @@ def _partitions(idx: np.ndarray) -> str:
     return f"{text}; {missing} of 0..{numbers[-1]} did not come" if missing else text
 
 
-def _trajectory_facts(sums: _Sums) -> dict[str, str]:
+def _trajectory_facts(sums: _Sums, *, is_radial: bool) -> dict[str, str]:
     if not sums.n_embedded:
+        if not is_radial:
+            return {
+                "Trajectory": "not embedded: lines come from kspace_encode_step_1 and the header's limits"
+            }
         return {"Trajectory": "not embedded: angles come from user_float, the header or the configuration"}
     dimensions = ", ".join(map(str, sorted(sums.dimensions)))
     return {
