@@ -39,11 +39,17 @@ def frames(stream: ReadoutStream, config: Config) -> Iterator[ReconData | ismrmr
     Raises
     ------
     ReconError
-        Where readouts cannot be located.
+        Where readouts cannot be located, or are those of a volume.
     """
+    from python_recon.errors import DataError
     from python_recon.resources.kept_data import InPassing
     from python_recon.stream.chain import prepare_readouts
 
+    if stream.is_volume:
+        raise DataError(
+            "the header announces partitions, and a volume is reconstructed by one gadget: take "
+            "gadgets.radial, as stack_of_stars_grasp.xml does, in place of gadgets.accumulate"
+        )
     grouped = InPassing()
     located = grouped.watch(prepare_readouts(stream, stream.scan, config))
     with stream.kept.counting(lambda: grouped.n_bytes):

@@ -19,7 +19,7 @@ from gadgets.translate.waveforms import waveform_from
 from gadgets.wire.backlog import Backlog, bytes_of
 from gadgets.wire.buffers import unpacked
 from python_recon.acquisition.gating.physiology_record import PhysiologyRecord
-from python_recon.acquisition.stack.slab import slice_scan
+from python_recon.acquisition.stack.slab import is_volume, slice_scan
 from python_recon.acquisition.stack.volume import slices_of
 from python_recon.data import Counters, Geometry, Readout, Scan, Vector
 from python_recon.errors import DataError
@@ -137,6 +137,11 @@ class ReadoutStream:
         self._volume = scan_from(header, self._encoding_space)
         self.scan = slice_scan(self._volume)
         self._calibration_images = _calibration_mode(header, self._encoding_space) in _JOINING
+
+    @property
+    def is_volume(self) -> bool:
+        """Whether the slices are made of the partitions of a volume."""
+        return is_volume(self._volume)
 
     def __iter__(self) -> Iterator[Readout]:
         return slices_of(self._readouts(), self._volume, self.kept)

@@ -22,6 +22,7 @@ BENCHMARKS = (
     "series",
     "coil_maps",
     "preview",
+    "volumes",
     "neural",
     "reproducibility",
     "load",

@@ -136,3 +136,19 @@ def _identity(head) -> tuple:
     names = ("measurement_uid", "slice", "repetition", "image_index", "acquisition_time_stamp", "image_type")
     vectors = ("matrix_size", "field_of_view", "position", "read_dir", "phase_dir", "slice_dir")
     return (*(getattr(head, name) for name in names), *(tuple(getattr(head, name)) for name in vectors))
+
+
+def test_a_stack_of_stars_ends_in_one_stack_of_slices(new_scan, replay):
+    scan = new_scan(encoding="stack_of_stars", partitions=4, frames=1)
+    done = replay(scan, "stack_of_stars_cg_sense")
+    assert done.exit_code == 0, done.stderr
+    for heads in done.heads.values():
+        assert [head.slice for head in heads] == [0, 1, 2, 3]
+        assert [head.image_index for head in heads] == [1, 2, 3, 4]
+        steps = np.diff([list(head.position) for head in heads], axis=0)
+        np.testing.assert_allclose(steps, [15.0 * np.array(list(heads[0].slice_dir))] * 3, atol=1e-3)
+    with h5py.File(scan.with_name(f"{scan.stem}_truth.h5")) as file:
+        truth = np.abs(file["images"][:, 0])
+    # The outermost partition lies in the edge of the slab, which is hardly excited.
+    for image, expected in list(zip(done.images[2], truth, strict=True))[1:]:
+        assert np.corrcoef(image.ravel(), expected.ravel())[0, 1] > 0.95

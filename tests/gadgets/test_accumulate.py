@@ -9,11 +9,15 @@ import numpy as np
 import pytest
 
 from gadgets.accumulate import _grouped, frames, recon_data_from
+from gadgets.files.mrd_file import ScanFile
+from gadgets.simulation.options import SimulateOptions
+from gadgets.simulation.scan import simulate
 from gadgets.translate.readouts import ReadoutStream
 from gadgets.wire.header import parse_header
 from gadgets.wire.messages import ReconData
 from python_recon.config import load_config
 from python_recon.data import Counters
+from python_recon.errors import DataError
 
 
 @pytest.fixture
@@ -162,3 +166,12 @@ def test_waveforms_are_handed_on(blob_scan):
     found = accumulated(blob_scan, items)
     assert [item for item in found if isinstance(item, ismrmrd.Waveform)] == waveforms
     assert found[-1] == waveforms[-1]
+
+
+def test_a_volume_is_refused_before_its_data(tmp_path):
+    options = SimulateOptions(
+        encoding="stack_of_stars", matrix=16, coils=2, frames=1, spokes_per_frame=3, partitions=2
+    )
+    simulate(tmp_path / "stack.h5", options)
+    with ScanFile(tmp_path / "stack.h5") as scan, pytest.raises(DataError, match="stack_of_stars_grasp"):
+        next(frames(ReadoutStream(scan.items(), scan.header), load_config()))

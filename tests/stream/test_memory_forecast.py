@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from python_recon.acquisition.stack.slab import slice_scan
 from python_recon.config import load_config
 from python_recon.errors import DataError
 from python_recon.resources.memory import GB, MemoryLimits
@@ -103,3 +104,19 @@ def test_a_scan_that_outgrows_its_header_is_ended_by_a_clear_error():
     unannounced = replace(SCAN, limits={"repetition": FRAMES - 1}, n_coils=None)
     with pytest.raises(DataError, match=r"grown to 2. MB in . frames that wait for the method.*max_host_gb"):
         list(reconstruct_stream(many_coils, unannounced, config))
+
+
+def test_a_volume_is_all_of_its_slices():
+    volume = replace(
+        SCAN,
+        partitions=24,
+        n_coils=8,
+        field_of_view_mm=(300.0, 300.0, 60.0),
+        encoded_field_of_view_mm=(300.0, 300.0, 60.0),
+        limits={"kspace_encode_step_1": 399, "kspace_encode_step_2": 23},
+    )
+    found = expected(slice_scan(volume), **{"binning.spokes_per_frame": 40})
+    assert (found.n_slices, found.size.n_frames, found.size.n_spokes) == (24, 10, 40)
+    assert found.held == 24 * 400 * 8 * 2 * MATRIX * 8, "bytes of all samples of all partitions"
+    with pytest.raises(DataError, match="24 slices of 10 frames"):
+        found.check(MemoryLimits(host=0.9 * found.held))

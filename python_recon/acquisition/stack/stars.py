@@ -96,8 +96,10 @@ class StackOfStars:
         n = self._axis.n_encoded
         first, last = min(measured), max(measured)
         missing = sorted(set(range(first, last + 1)) - measured)
-        if missing or not first <= n // 2 <= last:
-            lack = f"number {missing[0]} in none of the spokes" if missing else "none at the centre of kz"
+        if missing or len(measured) < 2 or not first <= n // 2 <= last:
+            lack = "not the centre and what is around it"
+            if missing:
+                lack = f"number {missing[0]} in none of the spokes"
             raise DataError(
                 f"kz is not fully sampled: of {n} partitions {len(measured)} came, {lack}; slices would "
                 "fold. Complete kz upstream, or correct the header's encodingLimits"

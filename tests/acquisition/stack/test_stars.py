@@ -103,7 +103,7 @@ def test_a_spoke_that_lacks_a_partition_is_left_out_and_told(caplog):
     assert "1 spokes are left out" in caplog.text
 
 
-@pytest.mark.parametrize("missing", [(3,), (1, 3, 5, 7), (4, 5, 6, 7)])
+@pytest.mark.parametrize("missing", [(3,), (1, 3, 5, 7), (4, 5, 6, 7), (0, 1, 2, 3, 5, 6, 7)])
 def test_kz_with_gaps_is_refused(missing):
     readouts = [each for each in stars(n_spokes=3) if each.counters.kspace_encode_step_2 not in missing]
     with pytest.raises(DataError, match="kz is not fully sampled"):
