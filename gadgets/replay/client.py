@@ -13,6 +13,8 @@ from gadgets.wire.wire import Wire
 from python_recon.errors import StreamError
 
 _RETRY_S = 0.2
+_NO_CONFIG = "Error reading from file/stream"
+"""Of Gadgetron 4.7, for a configuration that is not there."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,15 @@ class Server:
     def name(self) -> str:
         return f"the server at {self.address}:{self.port}"
 
+    def explain(self, error: str) -> str:
+        """An error of the server, with its likely cause where the text itself does not name it."""
+        if not self.config_name or _NO_CONFIG not in error:
+            return error
+        return (
+            f"{error}. A Gadgetron says so where {self.config_name} is not in share/gadgetron/config of its "
+            "home, or is no XML; -C sends a file instead"
+        )
+
 
 @contextmanager
 def open_server(server: Server, header_xml: str, timeouts: Timeouts) -> Iterator[list[Peer]]:
@@ -41,7 +52,7 @@ def open_server(server: Server, header_xml: str, timeouts: Timeouts) -> Iterator
         else:
             wire.send_config_text(server.config_text)
         wire.send_header(header_xml)
-        yield [Peer(server.name, connection, wire)]
+        yield [Peer(server.name, connection, wire, explain=server.explain)]
 
 
 def connect(address: str, port: int, timeout_s: float) -> socket.socket:

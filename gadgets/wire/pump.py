@@ -47,6 +47,8 @@ class Peer:
     wire: Wire
     failure: Callable[[], str | None] = _no_failure
     """Waits for the end of the peer's process and tells what went wrong with it, if anything."""
+    explain: Callable[[str], str] = str
+    """What the peer says of an error, with what is known here of its cause."""
 
 
 def exchange(
@@ -96,7 +98,7 @@ class _Exchange:
             for item in peer.wire:
                 self._moved = time.monotonic()
                 if is_error(item):
-                    self._fail(StreamError(f"{peer.name}: {item}"))
+                    self._fail(StreamError(f"{peer.name}: {peer.explain(str(item))}"))
                 else:
                     yield item
         except ReconError as error:
