@@ -9,7 +9,6 @@ from gadgets.translate.readouts import scan_from
 from python_recon.errors import DataError
 from tests.gadgets.acquisitions import encoding, header
 
-
 _CONDITIONS = (
     "<experimentalConditions><H1resonanceFrequency_Hz>1</H1resonanceFrequency_Hz></experimentalConditions>"
 )
