@@ -13,6 +13,8 @@ from gadgets.wire.wire import Wire
 from python_recon.errors import StreamError
 
 _RETRY_S = 0.2
+_NO_GADGET = "illegal message id from external peer"
+"""Of Gadgetron 4.7, for a gadget whose connection has broken."""
 _NO_CONFIG = "Error reading from file/stream"
 """Of Gadgetron 4.7, for a configuration that is not there."""
 
@@ -34,6 +36,8 @@ class Server:
 
     def explain(self, error: str) -> str:
         """An error of the server, with its likely cause where the text itself does not name it."""
+        if _NO_GADGET in error:
+            return f"{error}. A Gadgetron says so where a gadget has ended without a word; its log tells more"
         if not self.config_name or _NO_CONFIG not in error:
             return error
         return (
