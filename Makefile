@@ -45,7 +45,7 @@ EVALUATED += $(patsubst python_recon/presets/%.yaml,%,$(wildcard python_recon/pr
 comma := ,
 space := $(subst ,, )
 METHODS ?= $(subst $(space),$(comma),$(strip $(EVALUATED)))
-TABLE_METHODS ?= gridding,cg_sense,grasp,xd_grasp,subspace,motion,zs_ssl,nik,pisco,iconik,subspace_inr,st_inr
+TABLE_METHODS ?= gridding,cg_sense,grasp,xd_grasp,subspace,motion,zs_ssl,zero_mirid,nik,pisco,iconik,subspace_inr,st_inr
 README := README.md
 
 # $(call packages,WHAT): pip, which tells each file that it fetches; its errors come through.

@@ -106,6 +106,8 @@ class Readout:
     noise: NoiseLevel | None = None
     """After whitening; None: not known."""
     is_noise: bool = False
+    is_calibration: bool = False
+    """For coil maps only, not for images."""
     is_reversed: bool = False
     """Acquired from the far end; the samples are in forward order already."""
     raw_trajectory: np.ndarray | None = None
@@ -141,6 +143,8 @@ class Scan:
     field_of_view_mm: Vector
     """Reconstructed extent along x, y, z."""
     encoded_field_of_view_mm: Vector
+    partitions: int = 1
+    """Of the encoded volume; 1 for slices."""
     trajectory_kind: str = "radial"
     """cartesian, epi, radial, goldenangle, spiral or other."""
     trajectory_parameters: Mapping[str, float] = field(default_factory=dict)
@@ -181,6 +185,8 @@ class KSpace:
     is_shared: Array | None = None
     """(frame, spoke) bool, True for spokes borrowed from neighbouring frames (view sharing): only their
     outer samples count, where the frame's own spokes are too sparse. None: no sharing."""
+    calibration: KSpace | None = None
+    """One frame of readouts that were measured for coil maps only; None: the maps come from these data."""
     noise: NoiseLevel | None = None
     """Of every sample; None: not known."""
     spoke_times_s: np.ndarray | None = None
@@ -233,13 +239,15 @@ class KSpace:
     def to_torch(self, device: str = "cpu") -> KSpace:
         """The same k-space with Torch tensors on ``device``."""
         moved: dict[str, Any] = {name: _tensor(getattr(self, name), device) for name in _TENSORS}
-        return replace(self, **moved)
+        calibration = None if self.calibration is None else self.calibration.to_torch(device)
+        return replace(self, **moved, calibration=calibration)
 
     def to_numpy(self) -> KSpace:
         """The same k-space with NumPy arrays."""
         held = {name: getattr(self, name) for name in _TENSORS}
         moved: dict[str, Any] = {name: None if a is None else to_numpy(a) for name, a in held.items()}
-        return replace(self, **moved)
+        calibration = None if self.calibration is None else self.calibration.to_numpy()
+        return replace(self, **moved, calibration=calibration)
 
     def in_units_of(self, unit: float) -> KSpace:
         """The same k-space, samples and noise divided by a unit."""

@@ -22,7 +22,10 @@ _FLAGS = {
     for name, value in vars(ismrmrd).items()
     if name.startswith("ACQ_") and isinstance(value, int)
 }
-_COUNTERS = ("kspace_encode_step_1", "slice", "contrast", "phase", "repetition", "set", "average", "segment")
+_COUNTERS = (
+    "kspace_encode_step_1", "kspace_encode_step_2", "slice", "contrast", "phase", "repetition", "set",
+    "average", "segment",
+)  # fmt: skip
 _WRAP = 60000
 """A 16-bit counter that falls from above this to below a tenth of it has wrapped."""
 _NO_IMAGING = ("is_noise_measurement", "is_navigation_data", "is_phasecorr_data", "is_dummyscan_data")
@@ -150,8 +153,20 @@ def _data_facts(heads: np.ndarray, imaging: np.ndarray) -> dict[str, str]:
         facts["Samples"] = _values(imaging["number_of_samples"])
         facts["Centre sample"] = _values(imaging["center_sample"])
         facts["Dwell time"] = f"{_values(imaging['sample_time_us'])} us"
+        if partitions := _partitions(imaging["idx"]):
+            facts["Partitions"] = partitions
         facts |= {name: _range(imaging["idx"][name]) for name in _COUNTERS if imaging["idx"][name].any()}
     return facts
+
+
+def _partitions(idx: np.ndarray) -> str:
+    """Of a volume: how many, and whether each has as many readouts; empty without any."""
+    numbers, counts = np.unique(idx["kspace_encode_step_2"], return_counts=True)
+    if len(numbers) == 1:
+        return ""
+    text = f"{len(numbers)}, of {_values(counts)} readouts each"
+    missing = numbers[-1] + 1 - len(numbers)
+    return f"{text}; {missing} of 0..{numbers[-1]} did not come" if missing else text
 
 
 def _trajectory_facts(sums: _Sums) -> dict[str, str]:
@@ -190,8 +205,6 @@ def _header_surprises(header: Any, heads: np.ndarray) -> Iterator[str]:
     if (highest := int(heads["encoding_space_ref"].max())) >= n_encodings:
         yield f"readouts name encoding {highest}, the header describes {n_encodings}"
     for number, encoding in enumerate(header.encoding):
-        if getattr(encoding.trajectory, "value", encoding.trajectory) == "cartesian":
-            yield f"encoding {number} is Cartesian: this project reconstructs radial data"
         if encoding.encodingLimits is not None:
             yield from _limit_surprises(encoding.encodingLimits, heads[heads["encoding_space_ref"] == number])
 

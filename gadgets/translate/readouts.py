@@ -19,9 +19,12 @@ from gadgets.translate.waveforms import waveform_from
 from gadgets.wire.backlog import Backlog, bytes_of
 from gadgets.wire.buffers import unpacked
 from python_recon.acquisition.gating.physiology_record import PhysiologyRecord
+from python_recon.acquisition.stack.slab import slice_scan
+from python_recon.acquisition.stack.volume import slices_of
 from python_recon.data import Counters, Geometry, Readout, Scan, Vector
 from python_recon.errors import DataError
 
+_GRIDS = ("cartesian", "epi")
 _RADIAL_KINDS = ("radial", "goldenangle")
 _log = logging.getLogger(__name__)
 
@@ -53,6 +56,7 @@ def scan_from(header: ismrmrd.xsd.ismrmrdHeader, encoding_space: int = 0) -> Sca
         encoded_matrix=_matrix(encoding.encodedSpace),
         field_of_view_mm=_field_of_view(encoding.reconSpace),
         encoded_field_of_view_mm=_field_of_view(encoding.encodedSpace),
+        partitions=encoding.encodedSpace.matrixSize.z or 1,
         trajectory_kind=str(getattr(encoding.trajectory, "value", encoding.trajectory)),
         trajectory_parameters=_numbers(encoding.trajectoryDescription),
         limits=_limits(encoding.encodingLimits, "maximum"),
@@ -108,7 +112,8 @@ class ReadoutStream:
 
     The items are acquisitions, recon data or buckets; others are passed by. Left out are readouts that do
     not image (their flags say so), are empty, or belong to another encoding space; noise readouts are
-    kept. ``skipped`` counts them, by reason, and is logged at the end. Waveforms that come between the
+    kept. Those of a volume are made into those of its slices, which ``scan`` describes. ``skipped`` counts
+    what is left out, by reason, and is logged at the end. Waveforms that come between the
     readouts are gathered in ``physiology``, and as they came in ``waveforms``, for who hands them on and
     takes them from there. ``kept`` tells how much of the stream is in memory.
 
@@ -134,10 +139,14 @@ class ReadoutStream:
         self._acquisitions = self._without_waveforms(unpacked(items, self.skipped))
         self._encoding_space, waiting = self._find_encoding_space(header)
         self._acquisitions = itertools.chain(waiting, self._acquisitions)
-        self.scan = scan_from(header, self._encoding_space)
+        self._volume = scan_from(header, self._encoding_space)
+        self.scan = slice_scan(self._volume)
         self._calibration_images = _calibration_mode(header, self._encoding_space) in _JOINING
 
     def __iter__(self) -> Iterator[Readout]:
+        return slices_of(self._readouts(), self._volume, self.kept)
+
+    def _readouts(self) -> Iterator[Readout]:
         for acquisition in self._acquisitions:
             reason = self._why_not(acquisition)
             if reason:
@@ -146,7 +155,9 @@ class ReadoutStream:
             self.measurement_uid = self.measurement_uid or acquisition.measurement_uid
             self.n_readouts += 1
             self._n_noise += bool(acquisition.flags & NOISE)
-            readout = readout_from(acquisition, self.scan)
+            readout = readout_from(acquisition, self._volume)
+            if not self._calibration_images and _purpose(acquisition) == _CALIBRATION_ONLY:
+                readout = replace(readout, is_calibration=True)
             time_s = self._clock.seconds(acquisition.acquisition_time_stamp)
             yield replace(readout, time_s=time_s, arrived_s=self._backlog.taken_arrived_s)
         self._conclude()
@@ -217,7 +228,7 @@ class ReadoutStream:
         if space != self._encoding_space:
             return f"encoding space {space}"
         purpose = _purpose(acquisition)
-        return "" if purpose == _CALIBRATION_ONLY and self._calibration_images else purpose
+        return "" if purpose == _CALIBRATION_ONLY and self.scan.trajectory_kind in _GRIDS else purpose
 
 
 def _calibration_mode(header: ismrmrd.xsd.ismrmrdHeader, encoding_space: int) -> str:

@@ -77,7 +77,7 @@ class Calibration:
 
 
 def calibrate(kspace: KSpace, region: Region, width: int | None = None) -> Calibration:
-    """Pool the spokes of all frames and cut them to the calibration region.
+    """Pool the spokes of all frames, or those for calibration only, and cut them to the calibration region.
 
     Padded and borrowed spokes are left out, and so are spokes with samples that are not finite.
 
@@ -96,6 +96,7 @@ def calibrate(kspace: KSpace, region: Region, width: int | None = None) -> Calib
     DataError
         If nothing is left, or what is left is zero.
     """
+    kspace = kspace.calibration or kspace
     trajectory = _tensor(kspace.trajectory).flatten(0, 1)
     encoding = encoding_of(kspace)
     most = region.most_spokes if encoding.READOUTS_ARE_ALIKE else None

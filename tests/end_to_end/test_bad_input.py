@@ -101,10 +101,11 @@ class TestTrajectory:
         assert "unit normalised_to_1; set trajectory.unit if it is in another" in done.warnings
         assert likeness(done.images[1], good) > 0.9999
 
-    def test_cartesian_data(self, altered, replay):
-        message = replay(altered(without_trajectory, of_kind("cartesian"))).error
-        assert "the header says that the data are cartesian" in message
-        assert "trajectory.source" in message
+    def test_spokes_that_the_header_calls_cartesian(self, altered, replay):
+        done = replay(altered(without_trajectory, of_kind("cartesian")))
+        assert "are they spokes? Then set trajectory.source and trajectory.mode" in done.warnings
+        told = {"trajectory.source": "configured", "trajectory.mode": 2}
+        assert replay(altered(without_trajectory, of_kind("cartesian")), **told).exit_code == 0
 
 
 class TestTooLittle:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "configs_xml"
-NAMES = sorted(path.stem for path in FOLDER.glob("*.xml") if not path.stem.endswith("_connect"))
+NAMES = sorted(path.stem for path in FOLDER.glob("radial_*.xml") if not path.stem.endswith("_connect"))
 HERE = [name for name in NAMES if "<gadget>" not in (FOLDER / f"{name}.xml").read_text()]
 N_NOISE, N_SPOKES, N_FRAMES = 32, 21, 3
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -62,19 +62,23 @@ def bin_frames(
         If no readout came, or none of the frames had enough spokes.
     """
     streams: dict[StreamKey, Stream] = {}
+    calibration: dict[int, list[Readout]] = {}
     n_readouts = n_frames = 0
     for readout in readouts:
+        if readout.is_calibration:
+            calibration.setdefault(readout.counters.slice, []).append(readout)
+            continue
         n_readouts += 1
         key = stream_key(readout)
         if key not in streams:
             streams[key] = Stream(key, _rule(scan, config, readout), config.minimum_fraction)
         for cut in streams[key].add(readout):
             n_frames += 1
-            yield _frame(cut, _n_labels(scan, streams), scan, matrix)
+            yield _with_calibration(_frame(cut, _n_labels(scan, streams), scan, matrix), calibration)
     for stream in streams.values():
         for cut in stream.finish():
             n_frames += 1
-            yield _frame(cut, _n_labels(scan, streams), scan, matrix)
+            yield _with_calibration(_frame(cut, _n_labels(scan, streams), scan, matrix), calibration)
     _check_yield(n_readouts, n_frames, config)
 
 
@@ -90,8 +94,10 @@ def stack_frames(frames: Sequence[KSpace]) -> KSpace:
     n_frames, n_spokes = sum(f.n_frames for f in frames), max(f.n_spokes for f in frames)
     first = frames[0]
     is_ragged = any(f.n_spokes != n_spokes or f.spoke_mask is not None for f in frames)
+    calibrations = [f.calibration for f in frames if f.calibration is not None]
     return replace(
         first,
+        calibration=calibrations[-1] if calibrations else None,
         data=_padded([f.data for f in frames], (n_frames, first.n_coils, n_spokes, first.n_samples)),
         trajectory=_padded([f.trajectory for f in frames], (n_frames, n_spokes, first.n_samples, 2)),
         density=_padded_if_any([f.density for f in frames], (n_frames, n_spokes, first.n_samples)),
@@ -200,6 +206,23 @@ def _frame(numbered: NumberedCut, n_labels: int, scan: Scan, matrix: tuple[int, 
         comment=cut.comment,
         run=numbered.run,
     )
+
+
+def _with_calibration(frame: KSpace, lines: Mapping[int, Sequence[Readout]]) -> KSpace:
+    """The frame with the readouts for coil maps that its slice has so far, where they fit it."""
+    usual = (frame.n_coils, frame.n_samples)
+    own = [r for r in lines.get(frame.counters.slice, ()) if r.data.shape == usual]
+    places = [r.trajectory for r in own if r.trajectory is not None]
+    if not places:
+        return frame
+    calibration = replace(
+        frame,
+        data=np.stack([r.data for r in own], axis=1)[None],
+        trajectory=np.stack(places)[None],
+        is_shared=None,
+        spoke_times_s=np.array([[r.time_s for r in own]]),
+    )
+    return replace(frame, calibration=calibration)
 
 
 def _check_fit(frames: Sequence[KSpace]) -> None:

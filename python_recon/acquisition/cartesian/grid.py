@@ -16,11 +16,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from python_recon.acquisition.cartesian.lines import line_step
+from python_recon.acquisition.cartesian.lines import first_lines, line_step
 from python_recon.data import NoiseLevel, Readout, Scan
 
-_HEAD = 16
-"""Readouts that tell whether echoes are whole."""
 _WHOLE = 1e-3
 """By how much a count of cells may miss a whole number, relative to it."""
 _log = logging.getLogger(__name__)
@@ -32,7 +30,7 @@ def fit(readouts: Iterable[Readout], scan: Scan, matrix: tuple[int, int]) -> Ite
     Cells of a line that were not measured are zero. Lines beyond the matrix are left out.
     """
     stream = iter(readouts)
-    head = list(itertools.islice(stream, _HEAD))
+    head = first_lines(stream)
     if not head:
         return
     grid = _Grid.of(head, 1.0 if _is_embedded(head) else line_step(scan), matrix)
@@ -61,7 +59,7 @@ class _Grid:
         n_full = 2 * max(longest.center_sample, longest.n_samples - longest.center_sample)
         cells = n_full * step
         can_crop = step < 1 - _WHOLE and abs(cells - round(cells)) <= _WHOLE * cells
-        n_cropped = round(cells) if can_crop and all(_is_whole(readout) for readout in head) else None
+        n_cropped = round(cells) if can_crop and all(_is_whole(each) for each in head) else None
         wide = matrix[1] if n_cropped else _wide(matrix[1], step)
         return cls((_wide(matrix[0], line_step), wide), step, line_step, n_full, n_cropped)
 

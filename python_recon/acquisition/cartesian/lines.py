@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,7 +17,13 @@ from python_recon.data import Readout, Scan
 from python_recon.errors import DataError
 
 _HEAD = 16
-"""Readouts that tell the spacing of the samples."""
+"""Readouts for images that tell the spacing of the samples."""
+_MOST = 4096
+"""That are held back, lines for calibration included."""
+_FEWEST = 8
+"""Lines that tell whether they are lines at all."""
+_EVEN = 0.5
+"""Energy of the outer lines, relative to the strongest, from which on they are doubted."""
 _ALIKE = 0.02
 """Lengths that differ by less than this share are the same."""
 _log = logging.getLogger(__name__)
@@ -36,19 +42,22 @@ def locate(readouts: Iterable[Readout], scan: Scan, _config: TrajectoryConfig) -
         of others and another number of samples.
     """
     stream = iter(readouts)
-    head = list(itertools.islice(stream, _HEAD))
+    head = first_lines(stream)
     if not head:
         return
     grid = _Grid.of(head, scan)
     tell_contradictions(head, [grid.places(readout) for readout in head])
     numbers: Counter[StreamKey] = Counter()
     n_beyond = 0
+    energies: dict[int, float] = {}
     for readout in itertools.chain(head, stream):
         grid.check(readout)
         if not grid.holds(readout):
             n_beyond += 1
             continue
         key = stream_key(readout)
+        line = readout.counters.kspace_encode_step_1 - grid.centre_line
+        energies[line] = max(energies.get(line, 0.0), float(np.vdot(readout.data, readout.data).real))
         yield replace(
             readout,
             center_sample=_centre(readout),
@@ -57,6 +66,7 @@ def locate(readouts: Iterable[Readout], scan: Scan, _config: TrajectoryConfig) -
             spoke_index=numbers[key],
         )
         numbers[key] += 1
+    _tell_of_spokes(energies)
     if n_beyond:
         _log.warning(
             "%d lines left out: their kspace_encode_step_1 lies beyond the encoded matrix of %d lines around "
@@ -65,6 +75,32 @@ def locate(readouts: Iterable[Readout], scan: Scan, _config: TrajectoryConfig) -
             scan.encoded_matrix[0],
             grid.centre_line,
         )
+
+
+def _tell_of_spokes(energies: Mapping[int, float]) -> None:
+    """Warn where all lines have as much energy as that at the centre: lines of an object have not."""
+    if len(energies) < _FEWEST or not max(energies.values()):
+        return
+    reach = max(map(abs, energies))
+    outer = np.median([energy for line, energy in energies.items() if abs(line) > reach / 2])
+    if outer > _EVEN * max(energies.values()):
+        _log.warning(
+            "lines far from the centre of k-space have %.0f %% of the energy of the strongest: the header "
+            "says that the data are Cartesian, are they spokes? Then set trajectory.source and trajectory.mode",
+            100 * outer / max(energies.values()),
+        )
+
+
+def first_lines(stream: Iterator[Readout]) -> list[Readout]:
+    """The first readouts, so many that some are for images, but for a scan that has none."""
+    head: list[Readout] = []
+    n_imaging = 0
+    for readout in stream:
+        head.append(readout)
+        n_imaging += not readout.is_calibration
+        if n_imaging == _HEAD or len(head) == _MOST:
+            break
+    return head
 
 
 @dataclass(frozen=True)
@@ -83,8 +119,9 @@ class _Grid:
 
     @classmethod
     def of(cls, head: list[Readout], scan: Scan) -> _Grid:
-        usual = Counter(readout.n_samples for readout in head).most_common(1)[0][0]
-        first = next(readout for readout in head if readout.n_samples == usual)
+        imaging = [readout for readout in head if not readout.is_calibration] or head
+        usual = Counter(readout.n_samples for readout in imaging).most_common(1)[0][0]
+        first = next(readout for readout in imaging if readout.n_samples == usual)
         n_samples = 2 * max(_centre(first), usual - _centre(first))
         return cls(
             centre_line=_centre_line(scan),
@@ -104,8 +141,8 @@ class _Grid:
         if readout.counters.kspace_encode_step_2:
             raise DataError(
                 f"readout {readout.scan_counter} is of partition {readout.counters.kspace_encode_step_2} "
-                "(kspace_encode_step_2): transform along them first, and send each slice with its "
-                "own number"
+                "(kspace_encode_step_2), and the header announces none: give the limits of "
+                "kspace_encoding_step_2 in its encodingLimits"
             )
         lasts = readout.n_samples * readout.sample_time_us
         if readout.n_samples != self.usual_samples and 0 < lasts == self.duration_us:
@@ -152,7 +189,7 @@ def _sample_step(scan: Scan, n_samples: int) -> float:
     is_wide = not _are_alike(encoded, fov)
     if not is_wide and _are_alike(n_samples, 2 * n_encoded):
         return 0.5
-    if is_wide and _are_alike(encoded, 2 * fov) and _are_alike(2 * n_samples, n_encoded):
+    if is_wide and _are_alike(n_samples, n_encoded * fov / encoded):
         return 1.0  # the oversampling was removed upstream
     return fov / encoded if is_wide else 1.0
 

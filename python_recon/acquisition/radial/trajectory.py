@@ -87,8 +87,8 @@ def _refuse_partitions(readout: Readout, seen: dict[StreamKey, int]) -> None:
     if partition != first:
         raise DataError(
             f"the scan has partitions (kspace_encode_step_2 is {partition} at readout "
-            f"{readout.scan_counter}, {first} before): stacks of stars are not supported; transform along "
-            "the partitions first, and send each slice with its own number"
+            f"{readout.scan_counter}, {first} before), and the header announces none: give the limits of "
+            "kspace_encoding_step_2 in its encodingLimits"
         )
 
 
