@@ -86,7 +86,8 @@ def _tell_of_spokes(energies: Mapping[int, float]) -> None:
     if outer > _EVEN * max(energies.values()):
         _log.warning(
             "lines far from the centre of k-space have %.0f %% of the energy of the strongest: the header "
-            "says that the data are Cartesian, are they spokes? Then set trajectory.source and trajectory.mode",
+            "says that the data are Cartesian, are they spokes? Then set trajectory.source and "
+            "trajectory.mode",
             100 * outer / max(energies.values()),
         )
 
