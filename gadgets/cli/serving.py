@@ -73,7 +73,7 @@ def serve(
     fair_share: Annotated[
         float,
         typer.Option(
-            min=0.1, help="Seconds after which a fit gives way, with what it has, to a waiting scan."
+            min=0.1, help="Seconds of fits after which a scan gives way, with what it has, to a waiting one."
         ),
     ] = 60.0,
     grace: Annotated[

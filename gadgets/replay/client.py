@@ -13,6 +13,10 @@ from gadgets.wire.wire import Wire
 from python_recon.errors import StreamError
 
 _RETRY_S = 0.2
+_NO_GADGET = "illegal message id from external peer"
+"""Of Gadgetron 4.7, for a gadget whose connection has broken."""
+_NO_CONFIG = "Error reading from file/stream"
+"""Of Gadgetron 4.7, for a configuration that is not there."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,17 @@ class Server:
     @property
     def name(self) -> str:
         return f"the server at {self.address}:{self.port}"
+
+    def explain(self, error: str) -> str:
+        """An error of the server, with its likely cause where the text itself does not name it."""
+        if _NO_GADGET in error:
+            return f"{error}. A Gadgetron says so where a gadget has ended without a word; its log tells more"
+        if not self.config_name or _NO_CONFIG not in error:
+            return error
+        return (
+            f"{error}. A Gadgetron says so where {self.config_name} is not in share/gadgetron/config of its "
+            "home, or is no XML; -C sends a file instead"
+        )
 
 
 _SERVER_S = 3.0
@@ -47,7 +62,7 @@ def open_server(server: Server, header_xml: str, timeouts: Timeouts) -> Iterator
         else:
             wire.send_config_text(server.config_text)
         wire.send_header(header_xml)
-        yield [Peer(server.name, connection, wire)]
+        yield [Peer(server.name, connection, wire, explain=server.explain)]
 
 
 def connect(address: str, port: int, timeout_s: float) -> socket.socket:

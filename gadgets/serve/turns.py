@@ -13,6 +13,8 @@ from python_recon.resources.scan_context import present_work
 from python_recon.resources.schedule import Budget
 
 _PULSE_S = 0.5
+_LEAST_SHARE = 0.1
+"""What a later fit of a scan may take at least, relative to the fair share of all its fits."""
 _log = logging.getLogger(__name__)
 
 
@@ -33,7 +35,7 @@ class Turns:
     max_s
         Seconds that a turn may last.
     fair_s
-        The same while another scan waits.
+        The same while another scan waits, for all turns together; a tenth of it for each one beyond.
     """
 
     is_waited_for: bool = False
@@ -49,6 +51,8 @@ class Turns:
         self._number = 0
         """Of the present turn: a grant may arrive when its turn has been given up already."""
         self._asked_at = 0.0
+        self._held_s = 0.0
+        """In former turns."""
         self.waited_s = 0.0
 
     @contextmanager
@@ -89,7 +93,7 @@ class Turns:
 
     @contextmanager
     def _watched(self, budget: Budget) -> Iterator[None]:
-        is_over = threading.Event()
+        is_over, started = threading.Event(), time.monotonic()
         watch = threading.Thread(target=self._watch, args=(budget, is_over), name="turn", daemon=True)
         watch.start()
         try:
@@ -97,16 +101,18 @@ class Turns:
         finally:
             is_over.set()
             watch.join()
+            self._held_s += time.monotonic() - started
 
     def _watch(self, budget: Budget, is_over: threading.Event) -> None:
         """Cancel what the budget is for when its turn is over, or it has become pointless."""
         started = time.monotonic()
+        share_s = max(self._fair_s - self._held_s, _LEAST_SHARE * self._fair_s)
         while not is_over.wait(min(_PULSE_S, max(started + self._max_s - time.monotonic(), 0.0))):
             spent_s = time.monotonic() - started
             if spent_s >= self._max_s or not self._has_point():
                 budget.cancel()
                 return
-            if self.is_waited_for and spent_s >= self._fair_s:
+            if self.is_waited_for and spent_s >= share_s:
                 budget.cancel(f"ended after {spent_s:.0f} s, because another scan waited for the device")
                 _log.warning("the fit gives way to a scan that waits, after %.0f s", spent_s)
                 return

@@ -62,7 +62,7 @@ def scan_from(header: ismrmrd.xsd.ismrmrdHeader, encoding_space: int = 0) -> Sca
         limits=_limits(encoding.encodingLimits, "maximum"),
         centres=_limits(encoding.encodingLimits, "center"),
         n_coils=getattr(system, "receiverChannels", None),
-        noise_bandwidth_ratio=getattr(system, "relativeReceiverNoiseBandwidth", None) or 1.0,
+        noise_bandwidth_ratio=_as_sent(getattr(system, "relativeReceiverNoiseBandwidth", None) or 1.0),
         measurement_id=getattr(measurement, "measurementID", None) or "",
         protocol=getattr(measurement, "protocolName", None) or "",
         user_parameters=_numbers(header.userParameters) | _texts(header.userParameters),
@@ -80,7 +80,12 @@ def _field_of_view(space: Any) -> Vector:
     extent = space.fieldOfView_mm
     if not all(isinstance(length, float | int) and 0 < length < 1e4 for length in (extent.x, extent.y)):
         raise DataError(f"the header gives a field of view of {extent.x} x {extent.y}; expected millimetres")
-    return float(extent.x), float(extent.y), float(extent.z)
+    return _as_sent(extent.x), _as_sent(extent.y), _as_sent(extent.z)
+
+
+def _as_sent(number: float) -> float:
+    """A number that C++ holds in 32 bits: a server that writes the header anew changes the digits beyond."""
+    return float(np.float32(number))
 
 
 def _limits(limits: Any, bound: str) -> dict[str, int]:

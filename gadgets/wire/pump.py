@@ -49,6 +49,8 @@ class Peer:
     """Waits for the end of the peer's process and tells what went wrong with it, if anything."""
     end_fit: Callable[[], None] | None = None
     """Tells it to end its fit with what it has; None: it cannot be told."""
+    explain: Callable[[str], str] = str
+    """What the peer says of an error, with what is known here of its cause."""
 
 
 def exchange(
@@ -98,7 +100,7 @@ class _Exchange:
             for item in peer.wire:
                 self._moved = time.monotonic()
                 if is_error(item):
-                    self._fail(StreamError(f"{peer.name}: {item}"))
+                    self._fail(StreamError(f"{peer.name}: {peer.explain(str(item))}"))
                 else:
                     yield item
         except ReconError as error:

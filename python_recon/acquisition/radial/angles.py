@@ -25,6 +25,8 @@ _FIRST_SPOKE_DEG = 180.0
 """Gadgetron's spokes start at the far end: spoke 0 runs towards -x."""
 _ROUNDED_DEG = 0.005
 """An increment this close to a golden angle, but not equal, is one that was rounded."""
+_NINE_DIGITS_DEG = 2e-6
+"""What nine digits, or single precision, leave open of an increment in degrees."""
 
 _INCREMENT_NAMES = ("angleincrement", "angularincrement", "angleincrementdeg", "anglestep", "angularstep")
 _OFFSET_NAMES = ("angleoffset", "angleoffsetdeg", "startangle", "angularoffset", "firstangle")
@@ -38,7 +40,7 @@ def header_angles(scan: Scan) -> AngleOfSpoke | None:
         return None
     offset = next((named[name] for name in _OFFSET_NAMES if name in named), 0.0)
     logger.info("angles come from the header: increment %.10g deg, offset %.10g deg", increment, offset)
-    return _progression(increment, offset)
+    return _progression(_unrounded(increment), offset)
 
 
 def configured_angles(scan: Scan, config: TrajectoryConfig) -> AngleOfSpoke:
@@ -92,6 +94,12 @@ def _fixed_angles(scan: Scan, config: TrajectoryConfig, mode: int) -> AngleOfSpo
 
 def _progression(increment_deg: float, offset_deg: float) -> AngleOfSpoke:
     return lambda number: number * increment_deg + offset_deg + _FIRST_SPOKE_DEG
+
+
+def _unrounded(increment_deg: float) -> float:
+    """The golden angle for what is that to nine digits: as many have headers that Gadgetron writes anew."""
+    angles = (GOLDEN_ANGLE_DEG, SMALL_GOLDEN_ANGLE_DEG)
+    return next((each for each in angles if abs(each - increment_deg) < _NINE_DIGITS_DEG), increment_deg)
 
 
 def _tell_of_rounding(increment_deg: float) -> None:

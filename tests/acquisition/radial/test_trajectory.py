@@ -93,6 +93,18 @@ def test_fixed_mode_needs_to_know_the_rotation():
     assert_angles(locate(make_readouts(), limited, TrajectoryConfig(mode=0)), 180 + 9 * np.arange(20))
 
 
+@pytest.mark.parametrize("increment", [111.246118, 111.246117])
+def test_a_golden_increment_that_a_server_wrote_anew_is_golden(increment):
+    described = {"angle_increment_deg": increment}
+    scan, exact = (
+        replace(RADIAL, trajectory_parameters=parameters)
+        for parameters in (described, {"angle_increment_deg": GOLDEN_ANGLE_DEG})
+    )
+    ours, theirs = (list(locate(make_readouts(), each, TrajectoryConfig())) for each in (scan, exact))
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(one.trajectory, other.trajectory)
+
+
 def test_increment_that_looks_rounded_is_used_as_given(caplog):
     config = TrajectoryConfig(angle_increment_deg=111.25, angle_offset_deg=7.0)
     assert_angles(locate(make_readouts(), RADIAL, config), 187 + 111.25 * np.arange(20))

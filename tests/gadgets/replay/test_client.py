@@ -134,6 +134,26 @@ def test_an_error_that_comes_as_text_is_one(scan_path, text):
     assert len(images) == 1
 
 
+@pytest.mark.parametrize(
+    ("said", "cause"),
+    [
+        ("Error reading from file/stream", "radial_mine.xml is not in share/gadgetron/config"),
+        ("Received illegal message id from external peer: 1", "a gadget has ended without a word"),
+    ],
+)
+def test_what_a_gadgetron_leaves_open_is_explained(scan_path, said, cause):
+    """What version 4.7.2 says, and all that it says."""
+
+    def answer(wire: Wire, seen: Seen) -> None:
+        wire.send(Text(f"[Connection Main Thread/Connection Input Thread] ERROR: {said}"))
+        wire.send_close()
+        seen.items = list(wire)
+
+    with serving(answer) as (port, _):
+        outcome, _ = _send(scan_path, port, config_name="radial_mine.xml")
+    assert cause in str(outcome.error)
+
+
 def test_a_series_that_does_not_come_is_an_error(scan_path):
     """A gadget that was killed after its previews is not told by every server."""
 

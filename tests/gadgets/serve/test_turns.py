@@ -99,6 +99,19 @@ def test_a_fit_gives_way_to_a_scan_that_waits_when_it_has_had_its_share():
     assert "because another scan waited for the device" in budget.cancelled_because
 
 
+def test_the_slices_of_a_scan_have_one_share_together():
+    daemon, budgets = Daemon(fair_s=2.0), [Budget(), Budget()]
+    daemon.turns.is_waited_for = True
+    spent_s = []
+    for budget in budgets:
+        started = time.monotonic()
+        with daemon.turns(budget):
+            wait_until(lambda budget=budget: budget.is_spent, "it was to be ended")
+        spent_s.append(time.monotonic() - started)
+    assert spent_s[0] > 2.0
+    assert spent_s[1] < 1.9
+
+
 def test_a_fit_has_its_share_whoever_waits():
     daemon, budget = Daemon(), Budget()
     daemon.turns.is_waited_for = True

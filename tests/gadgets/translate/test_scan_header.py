@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from gadgets.translate.readouts import scan_from
 from python_recon.errors import DataError
 from tests.gadgets.acquisitions import encoding, header
+
+_CONDITIONS = (
+    "<experimentalConditions><H1resonanceFrequency_Hz>1</H1resonanceFrequency_Hz></experimentalConditions>"
+)
+
+
+def test_digits_that_a_server_drops_change_nothing():
+    """A Gadgetron writes headers anew, with nine digits."""
+
+    def scan(bandwidth):
+        ratio = f"<relativeReceiverNoiseBandwidth>{bandwidth}</relativeReceiverNoiseBandwidth>"
+        extra = f"<acquisitionSystemInformation>{ratio}</acquisitionSystemInformation>{_CONDITIONS}"
+        return scan_from(header(encoding(), extra=extra))
+
+    assert scan("0.793") == scan("0.792999983") != scan("0.794")
 
 
 def test_scan():
@@ -34,7 +50,7 @@ def test_scan():
     assert scan.trajectory_kind == "goldenangle"
     assert scan.trajectory_parameters == {"spokes": 13, "angle_increment": 111.246}
     assert scan.limits == {"kspace_encode_step_1": 311, "slice": 2}
-    assert (scan.n_coils, scan.noise_bandwidth_ratio) == (34, 0.79)
+    assert (scan.n_coils, scan.noise_bandwidth_ratio) == (34, np.float32(0.79))
     assert (scan.measurement_id, scan.protocol) == ("17_4", "heart")
     assert scan.user_parameters == {"a": 2, "b": "c"}
 
