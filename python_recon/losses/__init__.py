@@ -1,4 +1,4 @@
-"""Losses of neural k-space, usable in any training loop.
+"""Losses of k-space, usable in any training loop.
 
 They need PyTorch alone. Coordinates in k-space are (..., 2), kx before ky, from -1 to 1, as in the papers;
 values are complex, coils last.
@@ -9,6 +9,9 @@ Pisco  the same linear relation between neighbours everywhere doi:10.1016/j.medi
 Tiles  where to ask for it with few evaluations of the field  here
 Iconik calibrated correction of a field by its neighbours     arXiv:2308.08830
 ====== ====================================================== ==============================================
+
+Losses of samples on which networks are trained are named in :mod:`~python_recon.losses.measured`: usual,
+logarithmic, combined, mu-law, HDR-weighted, density-weighted.
 """
 
 from __future__ import annotations
@@ -16,19 +19,35 @@ from __future__ import annotations
 from python_recon.losses.hdr import hdr, hdr_weights
 from python_recon.losses.iconik import Iconik, innermost
 from python_recon.losses.kernels import GEOMETRIES, Kernel, kernels_of
+from python_recon.losses.measured import (
+    Combined,
+    Density,
+    Hdr,
+    Logarithmic,
+    MuLaw,
+    Usual,
+    measured_loss,
+)
 from python_recon.losses.pisco import Pisco, predict
 from python_recon.losses.tiles import Tiles, slice_patches, tile_size
 
 __all__ = [
     "GEOMETRIES",
+    "Combined",
+    "Density",
+    "Hdr",
     "Iconik",
     "Kernel",
+    "Logarithmic",
+    "MuLaw",
     "Pisco",
     "Tiles",
+    "Usual",
     "hdr",
     "hdr_weights",
     "innermost",
     "kernels_of",
+    "measured_loss",
     "predict",
     "slice_patches",
     "tile_size",

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import nn
-from torch.nn.utils import skip_init
+
+from python_recon.networks.layers import convolution, from_channels, to_channels
 
 _OUTPUT = 0.1
 """Share at which the output counts, so that the first steps of a fit are small ones."""
@@ -38,25 +37,13 @@ class ResidualCnn(nn.Module):
         channels = 2 * len(magnitudes)
         inner: list[nn.Module] = []
         for before in [channels, *[width] * (layers - 2)]:
-            inner += [_convolution(before, width, generator), nn.ReLU()]
-        last = _convolution(width, channels, generator)
+            inner += [convolution(before, width, generator), nn.ReLU()]
+        last = convolution(width, channels, generator)
         nn.init.zeros_(last.weight)
         self.layers = nn.Sequential(*inner, last)
 
     def forward(self, components: torch.Tensor) -> torch.Tensor:
         """(component, y, x) complex to their change, of the same shape."""
-        parts = torch.view_as_real(components / self.magnitudes).movedim(-1, 1).flatten(0, 1)
+        parts = to_channels(components / self.magnitudes)
         change = self.layers(parts[None].contiguous(memory_format=torch.channels_last))[0]
-        pairs = change.unflatten(0, (-1, 2)).movedim(1, -1).contiguous()
-        return _OUTPUT * self.magnitudes * torch.view_as_complex(pairs)
-
-
-def _convolution(n_in: int, n_out: int, generator: torch.Generator) -> nn.Conv2d:
-    """Weights that keep the signal's energy through a ReLU (He et al., arXiv:1502.01852), biases of zero."""
-    # skip_init: the usual start would draw from the global generator and change what others draw.
-    layer: nn.Conv2d = skip_init(nn.Conv2d, n_in, n_out, 3, padding=1)  # type: ignore[no-untyped-call]
-    bound = math.sqrt(6 / (9 * n_in))
-    nn.init.uniform_(layer.weight, -bound, bound, generator)
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
-    return layer
+        return _OUTPUT * self.magnitudes * from_channels(change)
