@@ -16,11 +16,8 @@ Zero-shot unrolled networks: Yaman et al., arXiv:2102.07737, who split the sampl
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
@@ -29,22 +26,15 @@ from pydantic import Field
 from python_recon.config import Section
 from python_recon.data import CoilMaps, KSpace
 from python_recon.fitting.descent import Descent, FitReport, adam, cosine, descend
-from python_recon.fitting.recorrupted import NOISE_OF_A_PAIR, Pair, PairMaker, Start, quadratic
+from python_recon.fitting.recorrupted import Pair, Start, quadratic
 from python_recon.fitting.shrinking import shrunk, within_memory
 from python_recon.judging.risk import Risk
 from python_recon.judging.shares import WHOLE, Shares
+from python_recon.methods.component_scan import ComponentScan, unit_of
 from python_recon.methods.registry import Method, Reconstruction
-from python_recon.methods.subspace import (
-    LowRank,
-    SubspaceOptions,
-    SubspaceSolver,
-    choose,
-    projected,
-)
+from python_recon.methods.subspace import SubspaceOptions
 from python_recon.networks.consistency import consistent
 from python_recon.networks.residual import ResidualCnn
-from python_recon.operators.sense import density_of
-from python_recon.operators.toeplitz import SubspaceGram, point_spread_kernels
 from python_recon.resources.memory import Size, series_need
 from python_recon.resources.schedule import Budget
 
@@ -90,20 +80,20 @@ class ZsSslOptions(Section):
 
 def run(kspace: KSpace, maps: CoilMaps, options: ZsSslOptions, budget: Budget) -> Reconstruction:
     """The series; stops at the deadline with the best network it has."""
-    unit = _unit_of(kspace)
-    scan = _Scan.solve(kspace.in_units_of(unit), maps, budget)
+    unit = unit_of(kspace)
+    scan = ComponentScan.solve(kspace.in_units_of(unit), maps, budget)
     result = _improved(scan, options, budget)
     return replace(result, images=result.images * unit)
 
 
-def _improved(scan: _Scan, options: ZsSslOptions, budget: Budget) -> Reconstruction:
+def _improved(scan: ComponentScan, options: ZsSslOptions, budget: Budget) -> Reconstruction:
     """The subspace images and what a network adds to them."""
     if scan.kspace.noise is None or not scan.kspace.noise.std:
         return _start_alone(scan, "the data hold no noise: nothing is left for a network")
     began = time.monotonic()
     risk = Risk(scan.kspace, scan.maps, options.seed)
     end = _End(scan, risk, scan.disturbed_start(risk, options))
-    pairs = scan.make_pairs(options, budget)
+    pairs = scan.make_pairs(options.pairs + options.judges, options, budget)
     if len(pairs) < 2:
         return _start_alone(scan, "the time was up before a network could be trained")
     rest = replace(budget, seconds=budget.seconds - (time.monotonic() - began) / len(pairs))
@@ -112,95 +102,20 @@ def _improved(scan: _Scan, options: ZsSslOptions, budget: Budget) -> Reconstruct
     return end.reconstruction(net, taken, report, shrunk(options, taken))
 
 
-def _start_alone(scan: _Scan, why: str) -> Reconstruction:
+def _start_alone(scan: ComponentScan, why: str) -> Reconstruction:
     told = f"{why}: the images are those of subspace"
     return Reconstruction(scan.solution.images, {"shares": (0.0,)}, comment=told)
 
 
-def _unit_of(kspace: KSpace) -> float:
-    """A power of two near the noise, so that float32 holds what is computed and no digit is changed."""
-    std = kspace.noise.std if kspace.noise is not None else 0.0
-    return math.ldexp(1.0, math.frexp(std)[1]) if std > 0 else 1.0
-
-
-@dataclass(frozen=True)
-class _Scan:
-    """A slice that is solved in its temporal subspace, and what training and result need of it."""
-
-    kspace: KSpace
-    maps: CoilMaps
-    solver: SubspaceSolver
-    solution: LowRank
-
-    @classmethod
-    def solve(cls, kspace: KSpace, maps: CoilMaps, budget: Budget) -> _Scan:
-        """The start, with the weights of least risk."""
-        solver = SubspaceSolver(kspace, maps, budget)
-        return cls(kspace, maps, solver, solver.solve(choose(kspace, maps, SubspaceOptions(), budget)))
-
-    @cached_property
-    def gram(self) -> SubspaceGram:
-        """Normal operator of the data term."""
-        return self.solver.gram(self.solution)
-
-    @cached_property
-    def dense_gram(self) -> SubspaceGram:
-        """The same with the density as the weights, which makes it an integral over the image."""
-        kernels = point_spread_kernels(self.kspace.trajectory, density_of(self.kspace), self.kspace.matrix)
-        return SubspaceGram(kernels, self.maps.maps, self.solution.basis)
-
-    @cached_property
-    def _maker(self) -> PairMaker:
-        images, components = self.solution.images, self.solution.components
-        grams = (self.gram, self.dense_gram)
-        return PairMaker(self.kspace, self.maps, images, components, self._project, grams)
-
-    def _project(self, series: torch.Tensor) -> torch.Tensor:
-        return projected(self.solution.basis, series)
-
-    def _noisier(self, noise: float, options: ZsSslOptions) -> Callable[[torch.Tensor], torch.Tensor]:
-        """Solves data whose noise is so many times that of the scan."""
-        return lambda residual: self.solver.solve_noisier(
-            self.solution, self.gram, residual, noise, options.start_steps
-        )
-
-    def make_pairs(self, options: ZsSslOptions, budget: Budget) -> list[Pair]:
-        """To train on and to judge by; fewer where the time is up."""
-        wanted, pairs = options.pairs + options.judges, list[Pair]()
-        solve = self._noisier(NOISE_OF_A_PAIR, options)
-        while len(pairs) < wanted and not budget.is_spent:
-            pairs.append(self._maker.pair(options.seed + len(pairs), solve))
-            budget.report("pairs of noisier data", len(pairs) / wanted)
-        return pairs
-
-    @property
-    def noise_energy(self) -> float:
-        """Of the data, weighed by the density."""
-        return self._maker.noise_energy
-
-    @property
-    def own_start(self) -> Start:
-        """The solution of the data as they are."""
-        return self._maker.own_start()
-
-    def disturbed_start(self, risk: Risk, options: ZsSslOptions) -> Start:
-        """That of the disturbed data of the risk."""
-        disturbance = risk.disturbed.data - self.kspace.data
-        return self._maker.start(disturbance, self._noisier(1.0, options))
-
-    def change(self, net: ResidualCnn, start: Start, options: ZsSslOptions) -> torch.Tensor:
-        """(component, y, x) what the network and the data behind it make of a start."""
-        return consistent(self.gram, net(start.components), start.residual, options.mu, options.data_steps)
-
-    def images_of(self, components: torch.Tensor) -> torch.Tensor:
-        """(frame, y, x)."""
-        return replace(self.solution, components=components).images
+def _change(scan: ComponentScan, net: ResidualCnn, start: Start, options: ZsSslOptions) -> torch.Tensor:
+    """(component, y, x) what the network and the data behind it make of a start."""
+    return consistent(scan.gram, net(start.components), start.residual, options.mu, options.data_steps)
 
 
 class _Training:
     """Of a network, on pairs of a scan; the last ones are kept to judge by."""
 
-    def __init__(self, scan: _Scan, pairs: list[Pair]) -> None:
+    def __init__(self, scan: ComponentScan, pairs: list[Pair]) -> None:
         self._scan, self._pairs = scan, pairs
 
     def fit(self, options: ZsSslOptions, budget: Budget) -> tuple[ResidualCnn, FitReport]:
@@ -237,7 +152,7 @@ class _Training:
 
         ``1 + (|A d|^2 - 2 Re <A d, y - A u>) / noise``, a square whose constant part is left out.
         """
-        change = self._scan.change(net, pair.start, options)
+        change = _change(self._scan, net, pair.start, options)
         return 1 + quadratic(self._scan.dense_gram, change, pair.target) / self._scan.noise_energy
 
 
@@ -245,7 +160,7 @@ class _Training:
 class _End:
     """What a trained network does to the images of the scan."""
 
-    scan: _Scan
+    scan: ComponentScan
     risk: Risk
     disturbed: Start
 
@@ -273,7 +188,7 @@ class _End:
         self, net: ResidualCnn, start: Start, options: ZsSslOptions
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Before and after."""
-        change = self.scan.change(net, start, options)
+        change = _change(self.scan, net, start, options)
         return self.scan.images_of(start.components), self.scan.images_of(start.components + change)
 
 
