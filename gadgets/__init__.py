@@ -1,4 +1,4 @@
-"""gadgets: streaming."""
+"""Streams, files and programs: all that speaks to Gadgetron, MRD clients, users and disks."""
 
 import os
 

@@ -81,13 +81,17 @@ def _ends(group: Sequence[Readout], readout: Readout, spokes_per_frame: int | No
 
 
 def recon_data_from(readouts: Sequence[Readout], scan: Scan) -> ReconData:
-    """Located readouts of equal shape as the one buffer of a message."""
+    """Located readouts of equal shape as the one buffer of a message.
+
+    Lines of a grid need no trajectory: their counters tell it.
+    """
     import numpy as np
 
     from gadgets.wire.messages import ReconBit, ReconBuffer, ReconData
-    from python_recon.acquisition.radial.trajectory import spoke_extent
+    from python_recon.acquisition.extent import spoke_extent
 
     data = np.stack([readout.data.T for readout in readouts], axis=1)
+    is_grid = readouts[0].encoding == "cartesian"
     located = np.stack([readout.trajectory for readout in readouts], axis=1) / np.array(spoke_extent(scan))
     headers = np.empty((len(readouts), 1, 1, 1, 1), object)
     for line, readout in enumerate(readouts):
@@ -95,7 +99,9 @@ def recon_data_from(readouts: Sequence[Readout], scan: Scan) -> ReconData:
     buffer = ReconBuffer(
         data=data[:, :, None, :, None, None, None],
         headers=headers,
-        trajectory=np.moveaxis(located, -1, 0)[:, :, :, None, None, None, None].astype(np.float32),
+        trajectory=None
+        if is_grid
+        else np.moveaxis(located, -1, 0)[:, :, :, None, None, None, None].astype(np.float32),
         sampling=_sampling(scan, readouts[0], len(readouts)),
     )
     return ReconData((ReconBit(buffer),))
@@ -111,7 +117,7 @@ def _header(readout: Readout) -> ismrmrd.AcquisitionHeader:
     head.number_of_samples, head.center_sample = readout.n_samples, readout.center_sample
     head.discard_pre = head.discard_post = 0
     head.active_channels = readout.n_coils
-    head.trajectory_dimensions = 2
+    head.trajectory_dimensions = 0 if readout.encoding == "cartesian" else 2
     if readout.is_reversed:
         head.flags &= ~mask(ismrmrd.ACQ_IS_REVERSE)
     return head

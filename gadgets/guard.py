@@ -15,10 +15,16 @@ import struct
 import sys
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from gadgets.stage import Stage
+    from gadgets.wire.wire import Wire
+
+HANDOVER_VARIABLE = "GADGETRON_PISCO_HANDOVER"
+"""Environment: ``no`` keeps scans from the daemon of the machine."""
 
 _CLOSE, _ERROR = 4, 8
 _HOST = "gadgetron.__main__"
@@ -33,19 +39,36 @@ def run_gadget(connection: Any, stage: Stage) -> None:
     A process that Gadgetron started for the scan ends with it.
     """
     try:
-        from gadgets.scan import serve_scan
         from gadgets.wire.wire import Wire
 
         wire = Wire.from_gadgetron(connection)
+        serve = _by_a_daemon(wire, connection, stage) or _by_ourselves(wire, connection, stage)
     except Exception as error:
         _log.exception("the gadget could not start")
         _report_bare(
             connection.socket.socket, f"the gadget could not start: {error!r}; is it fully installed?"
         )
         return
-    serve_scan(wire, connection.header, connection.config, stage)
+    serve()
     if _is_all_there_is():
         _end(connection.socket.socket)
+
+
+def _by_a_daemon(wire: Wire, connection: Any, stage: Stage) -> Callable[[], None] | None:
+    """What serves the scan where a warm daemon takes it; it makes images, and nothing else."""
+    from gadgets.stage import images
+
+    if stage is not images or os.environ.get(HANDOVER_VARIABLE, "yes").lower() in ("no", "0", "false", "off"):
+        return None
+    from gadgets.handover.relay import relay
+
+    return relay(wire, connection.header, connection.config)
+
+
+def _by_ourselves(wire: Wire, connection: Any, stage: Stage) -> Callable[[], None]:
+    from gadgets.scan import serve_scan
+
+    return partial(serve_scan, wire, connection.header, connection.config, stage)
 
 
 def _is_all_there_is() -> bool:

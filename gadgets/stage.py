@@ -25,9 +25,11 @@ def images(stream: ReadoutStream, config: Config) -> Iterator[ismrmrd.Image]:
         Whatever keeps the scan from being reconstructed.
     """
     from gadgets.translate.images import ImageState, coil_map_image, images_from
+    from python_recon.resources.parallel import calm_blas
     from python_recon.resources.scan_context import with_remarks
     from python_recon.stream.chain import reconstruct_stream
 
+    calm_blas()
     stream.drop_waveforms()
     state, record, kept = ImageState(), stream.physiology, stream.kept
     for series in reconstruct_stream(stream, stream.scan, config, record=record, kept=kept):

@@ -106,12 +106,18 @@ class Readout:
     noise: NoiseLevel | None = None
     """After whitening; None: not known."""
     is_noise: bool = False
+    is_calibration: bool = False
+    """For coil maps only, not for images."""
     is_reversed: bool = False
     """Acquired from the far end; the samples are in forward order already."""
     raw_trajectory: np.ndarray | None = None
     """(readout, dimension) float32 as it was embedded, its unit unknown; None when there was none."""
     trajectory: np.ndarray | None = None
     """(readout, 2) float32 in cycles per field of view; None until located."""
+    encoding: str = "radial"
+    """A name of :mod:`python_recon.acquisition.encoding`; told where it is located."""
+    matrix: tuple[int, int] | None = None
+    """Matrix (y, x) on whose grid it lies, which may be wider than the images; None: that of the images."""
     spoke_index: int | None = None
     """Running number of the spoke in the sequence's own order, gaps kept; None until located."""
     origin: Any = None
@@ -137,12 +143,16 @@ class Scan:
     field_of_view_mm: Vector
     """Reconstructed extent along x, y, z."""
     encoded_field_of_view_mm: Vector
+    partitions: int = 1
+    """Of the encoded volume; 1 for slices."""
     trajectory_kind: str = "radial"
     """cartesian, epi, radial, goldenangle, spiral or other."""
     trajectory_parameters: Mapping[str, float] = field(default_factory=dict)
     """Numbers of the header's trajectoryDescription."""
     limits: Mapping[str, int] = field(default_factory=dict)
     """Largest value of each encoding counter that the header announces."""
+    centres: Mapping[str, int] = field(default_factory=dict)
+    """Value of each encoding counter at the centre of k-space, as far as the header tells."""
     n_coils: int | None = None
     noise_bandwidth_ratio: float = 1.0
     """relativeReceiverNoiseBandwidth."""
@@ -153,7 +163,10 @@ class Scan:
 
 @dataclass(frozen=True)
 class KSpace:
-    """Radial k-space of one slice (one contrast, one set), cut into frames."""
+    """k-space of one slice (one contrast, one set), cut into frames.
+
+    A readout is called a spoke, whether it is one or a line of a grid.
+    """
 
     data: Array
     """(frame, coil, spoke, readout) complex64; zero where ``spoke_mask`` is False."""
@@ -161,6 +174,8 @@ class KSpace:
     """(frame, spoke, readout, 2) float32, cycles per field of view."""
     matrix: tuple[int, int]
     """Matrix (y, x) on which it is reconstructed."""
+    encoding: str = "radial"
+    """A name of :mod:`python_recon.acquisition.encoding`: radial, cartesian or scattered."""
     image_matrix: tuple[int, int] | None = None
     """Matrix (y, x) to which the images are cut afterwards; None: they are not."""
     density: Array | None = None
@@ -170,6 +185,8 @@ class KSpace:
     is_shared: Array | None = None
     """(frame, spoke) bool, True for spokes borrowed from neighbouring frames (view sharing): only their
     outer samples count, where the frame's own spokes are too sparse. None: no sharing."""
+    calibration: KSpace | None = None
+    """One frame of readouts that were measured for coil maps only; None: the maps come from these data."""
     noise: NoiseLevel | None = None
     """Of every sample; None: not known."""
     spoke_times_s: np.ndarray | None = None
@@ -222,13 +239,15 @@ class KSpace:
     def to_torch(self, device: str = "cpu") -> KSpace:
         """The same k-space with Torch tensors on ``device``."""
         moved: dict[str, Any] = {name: _tensor(getattr(self, name), device) for name in _TENSORS}
-        return replace(self, **moved)
+        calibration = None if self.calibration is None else self.calibration.to_torch(device)
+        return replace(self, **moved, calibration=calibration)
 
     def to_numpy(self) -> KSpace:
         """The same k-space with NumPy arrays."""
         held = {name: getattr(self, name) for name in _TENSORS}
         moved: dict[str, Any] = {name: None if a is None else to_numpy(a) for name, a in held.items()}
-        return replace(self, **moved)
+        calibration = None if self.calibration is None else self.calibration.to_numpy()
+        return replace(self, **moved, calibration=calibration)
 
     def in_units_of(self, unit: float) -> KSpace:
         """The same k-space, samples and noise divided by a unit."""

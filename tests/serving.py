@@ -131,6 +131,7 @@ class DaemonProcess:
 
     def __init__(self, folder, *options, **environment):
         self.scratch = Path(tempfile.mkdtemp())  # not in the folder: the path of a socket must be short
+        self.runtime = Path(tempfile.mkdtemp())
         self.connect_port, self.port, self.health_port = free_ports(3)
         self.log_path = folder / "serve.log"
         ports = {"--connect-port": self.connect_port, "--port": self.port, "--health-port": self.health_port}
@@ -142,7 +143,12 @@ class DaemonProcess:
                 stdin=subprocess.DEVNULL,
                 stderr=log,
                 cwd=folder,
-                env={**os.environ, "TMPDIR": str(self.scratch), **environment},
+                env={
+                    **os.environ,
+                    "TMPDIR": str(self.scratch),
+                    "XDG_RUNTIME_DIR": str(self.runtime),
+                    **environment,
+                },
             )
         self.page_when("/readyz", 200)
         us = psutil.Process(self.process.pid)
@@ -219,6 +225,7 @@ class DaemonProcess:
         _, left = psutil.wait_procs(family, PATIENCE_S)
         assert not left
         assert not list(self.scratch.iterdir())
+        assert not [*self.runtime.rglob("*.sock")]
         return status
 
 
@@ -234,6 +241,7 @@ def daemon_process(folder, *options, **environment):
             daemon.process.wait()
             psutil.wait_procs(family, PATIENCE_S)  # they tidy up behind it
         shutil.rmtree(daemon.scratch)
+        shutil.rmtree(daemon.runtime)
 
 
 def soak(daemon, scans, n_first, n_scans):

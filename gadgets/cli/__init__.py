@@ -1,4 +1,4 @@
-"""The command line: ``gadgetron-pisco``."""
+"""The command line ``gadgetron-pisco``: a module for each group of commands, with their options."""
 
 from __future__ import annotations
 

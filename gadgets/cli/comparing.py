@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,15 +18,16 @@ from rich.text import Text
 from gadgets.console import output, parse_settings, progress
 from gadgets.replay.properties import parse_value
 from gadgets.simulation.scenes import SCENES
-from python_recon.config import Config, load_config, load_preset
+from python_recon.config import load_config, load_preset
 from python_recon.errors import ConfigError
-from python_recon.resources.new_files import new_file
+from python_recon.resources.new_files import new_file, require_free
 
 if TYPE_CHECKING:
-    from python_recon.evaluation.runs import Source
+    from python_recon.evaluation.runs import Case
     from python_recon.evaluation.summary import Evaluation
     from python_recon.evaluation.table import Table as Scores
 
+_NUMBERS = "comparison.json"
 _WIDE = 10_000
 """Columns of a screen that has room for everything."""
 
@@ -63,8 +66,14 @@ def compare(
     out: Annotated[
         Path | None, typer.Option(help="Folder for the table (Markdown), all numbers (JSON) and figures.")
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a comparison that --out holds.")
+    ] = False,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value, for all methods; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--set", help="key=value for all methods that have it; METHOD.key=value for one; repeatable."
+        ),
     ] = None,
 ) -> None:
     """Compare methods: errors, time and memory, on one slice of every scan.
@@ -76,9 +85,14 @@ def compare(
     names = [load_preset(name).name for name in _words(methods)]
     if not names:
         raise ConfigError("give the methods to compare, for example --methods gridding,cg_sense")
+    from gadgets.cli.own_options import own_options
     from gadgets.cli.sources import SliceReader, simulated_sources, sources_from_files
+    from python_recon.evaluation.runs import evaluate
 
-    config = load_config(_parsed(settings))
+    general, options = own_options(names, _parsed(settings))
+    config = load_config(general)
+    if out is not None:
+        require_free(out / _NUMBERS, overwrite=overwrite)
     if scenes is None and (seeds > 1 or scene_settings):
         raise ConfigError("--seeds and --scene-set are for simulated scans: name them with --simulate")
     reader = SliceReader(config, slice_number, group)
@@ -86,7 +100,10 @@ def compare(
     sources += simulated_sources(_words(scenes or ""), seeds, _parsed(scene_settings), reader)
     if not sources:
         raise ConfigError("give a scan (-f scan.h5) or scenes (--simulate cardiac) to compare on")
-    result = _evaluate(sources, names, config, _spokes(retrospective_spokes), normalisation, out)
+    run = partial(
+        evaluate, options=options, spokes=_spokes(retrospective_spokes), normalisation=normalisation
+    )
+    result = _evaluate(partial(run, sources, names, config), out)
     _print(result)
     if out is not None:
         _write(result, out)
@@ -113,23 +130,13 @@ def _spokes(text: str | None) -> list[int | None]:
     return [int(word) for word in words]
 
 
-def _evaluate(
-    sources: list[Source],
-    methods: list[str],
-    config: Config,
-    spokes: list[int | None],
-    normalisation: Literal["least_squares", "percentile"],
-    out: Path | None,
-) -> Evaluation:
+def _evaluate(run: Callable[..., Iterator[Case]], out: Path | None) -> Evaluation:
     """Run everything; the numbers so far are on the disk whenever a case is done."""
-    from python_recon.evaluation.runs import evaluate
     from python_recon.evaluation.summary import Evaluation
 
     result = Evaluation(())
     with progress() as report:
-        for case in evaluate(
-            sources, methods, config, spokes=spokes, normalisation=normalisation, report=report
-        ):
+        for case in run(report=report):
             result = Evaluation((*result.cases, case))
             if out is not None:
                 _write_numbers(result, out)
@@ -162,7 +169,7 @@ def _on_screen(scores: Scores) -> Table:
 
 def _write_numbers(result: Evaluation, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
-    numbers, table = folder / "comparison.json", folder / "comparison.md"
+    numbers, table = folder / _NUMBERS, folder / "comparison.md"
     with new_file(numbers) as part:
         part.write_text(json.dumps(result.as_json(), indent=2), encoding="utf-8")
     lines = [result.as_table().as_markdown(), *(f"- {note}" for note in result.notes)]

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from rich.table import Table
 
 from gadgets.console import output, progress
-from gadgets.simulation.protocol import SimulateOptions
+from gadgets.simulation.options import SimulateOptions
 from python_recon.errors import ConfigError
 
 

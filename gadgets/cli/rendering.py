@@ -12,12 +12,14 @@ import typer
 
 from gadgets.cli.picture import Picture
 from gadgets.console import errors, progress
-from gadgets.replay.views import DicomOption, Mp4Option, NiftiOption, PreviewOption, Views
+from gadgets.replay.views import DicomOption, Mp4Option, NiftiOption, PlainOption, PreviewOption, Views
 from python_recon.config import Config, OutputConfig
 from python_recon.data import FINAL_SERIES, ImageSeries, Scan
 from python_recon.errors import ConfigError
 
 if TYPE_CHECKING:
+    from ismrmrd.xsd import ismrmrdHeader
+
     from python_recon.fitting.checkpoint import Checkpoint
 
 _GROUP = "dataset"
@@ -61,6 +63,11 @@ def render(
     mp4: Mp4Option = None,
     dicom: DicomOption = None,
     nifti: NiftiOption = None,
+    plain: PlainOption = False,
+    scan: Annotated[
+        Path | None,
+        typer.Option(help="The scan that was fitted: patient, study and protocol of the images are its own."),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the output where it exists.")
     ] = False,
@@ -77,15 +84,16 @@ def render(
 
     if out.resolve() == path.resolve():
         raise ConfigError(f"the output {out} would replace the field; choose another name")
-    views = Views(preview, mp4, dicom, nifti)
+    views = Views(preview, mp4, dicom, nifti, is_plain=plain)
     views.check(overwrite)
     checkpoint = load(path, set_up(Config()))
+    header = None if scan is None else _header_of(scan, checkpoint)
     times = frame_times(checkpoint, frames, start, end)
     picture = Picture.of(checkpoint, image_size(checkpoint, matrix), crop)
     if breathing is not None:
         checkpoint = replace(checkpoint, fitted=checkpoint.fitted.at_breath(breathing))
-    _write(checkpoint, times, picture, out, overwrite)
-    views.write(list(read_series(out, _GROUP)), None)
+    _write(checkpoint, times, picture, header, out, overwrite)
+    views.write(list(read_series(out, _GROUP)), header)
     places = ", ".join(map(str, (out, *views.places)))
     rows, columns = picture.view.shape
     text = f"{len(times)} images of {columns} x {rows} -> {places}"
@@ -132,15 +140,38 @@ def image_size(checkpoint: Checkpoint, pixels: int | None) -> tuple[int, int]:
     return rows, columns
 
 
-def _write(checkpoint: Checkpoint, times: np.ndarray, picture: Picture, out: Path, overwrite: bool) -> None:
+def _header_of(scan: Path, checkpoint: Checkpoint) -> ismrmrdHeader:
+    """The scan's header; raises ConfigError where the field was fitted to another measurement."""
+    from gadgets.files.mrd_file import ScanFile
+    from gadgets.translate.study import study_from
+
+    with ScanFile(scan, _GROUP) as file:
+        header = file.header
+    fitted, found = checkpoint.origin.measurement_id, study_from(header).measurement_id
+    if fitted != found:
+        raise ConfigError(f"--scan {scan} is measurement {found!r}, but the field is of {fitted!r}")
+    return header
+
+
+def _write(
+    checkpoint: Checkpoint,
+    times: np.ndarray,
+    picture: Picture,
+    header: ismrmrdHeader | None,
+    out: Path,
+    overwrite: bool,
+) -> None:
     """The images, written as they are rendered."""
     from gadgets.files.mrd_file import ImageFile
     from gadgets.translate.images import ImageState, images_from
+    from gadgets.wire.header import header_text
 
     extent, state = picture.geometry.field_of_view_mm, ImageState()
     size = picture.view.shape
     scan = Scan(size, size, field_of_view_mm=extent, encoded_field_of_view_mm=extent)
     with progress() as report, ImageFile(out, overwrite) as file:
+        if header is not None:
+            file.write_header(_GROUP, header_text(header))
         for series in rendered(checkpoint, times, picture):
             for image in images_from(series, scan, OutputConfig(), state):
                 file.append(_GROUP, image)

@@ -11,7 +11,15 @@ from gadgets.cli.many import Workforce, replay_many
 from gadgets.console import parse_settings
 from gadgets.many.plan import find_scans, is_several
 from gadgets.replay.job import Job, run
-from gadgets.replay.views import DicomOption, Mp4Option, NiftiOption, PreviewOption, ReportOption, Views
+from gadgets.replay.views import (
+    DicomOption,
+    Mp4Option,
+    NiftiOption,
+    PlainOption,
+    PreviewOption,
+    ReportOption,
+    Views,
+)
 from gadgets.wire.pump import Timeouts
 from python_recon.errors import ConfigError
 
@@ -20,7 +28,9 @@ def replay(
     scans: Annotated[
         list[Path] | None,
         typer.Option(
-            "--file", "-f", help="ISMRMRD file with the scan, a folder, or a quoted pattern; repeatable."
+            "--file",
+            "-f",
+            help="ISMRMRD file with the scan, a recorded stream, a folder, or a quoted pattern; repeatable.",
         ),
     ] = None,
     config: Annotated[
@@ -64,6 +74,7 @@ def replay(
     dicom: DicomOption = None,
     nifti: NiftiOption = None,
     report: ReportOption = None,
+    plain: PlainOption = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the output where it exists.")
     ] = False,
@@ -88,7 +99,7 @@ def replay(
     has_server = address is not None or port is not None
     workforce = Workforce(workers, scheduler, split_slices)
     are_many = is_several(scans or []) or workforce.is_wanted
-    views = Views(preview, mp4, dicom, nifti, report)
+    views = Views(preview, mp4, dicom, nifti, report, is_plain=plain)
     job = Job(
         scan=scans[0] if scans else None,
         config=config,

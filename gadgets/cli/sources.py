@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gadgets.files.hdf5 import dataset, open_hdf5
-from gadgets.simulation.protocol import SimulateOptions
+from gadgets.simulation.options import SimulateOptions
 from gadgets.simulation.scenes import SCENES, scene
 from python_recon.config import Config
 from python_recon.data import KSpace

@@ -153,10 +153,11 @@ def _heads(arrays: RadialArrays, protocol: Protocol, number: int, frame: int) ->
     slices, frames, coils, spokes, samples = arrays.data.shape
     heads = np.zeros(spokes, acquisition_header_dtype)
     counter = (number * frames + frame) * spokes + np.arange(spokes)
-    ticks = protocol.repetition_time_ms * 1e-3 / TICK_S
     heads["version"] = 1
     heads["scan_counter"] = counter
-    heads["acquisition_time_stamp"] = FIRST_TICK + np.round(counter * ticks)
+    if protocol.repetition_time_ms is not None:
+        ticks = protocol.repetition_time_ms * 1e-3 / TICK_S
+        heads["acquisition_time_stamp"] = FIRST_TICK + np.round(counter * ticks)
     heads["number_of_samples"] = samples
     heads["center_sample"] = samples // 2 if protocol.center_sample is None else protocol.center_sample
     heads["available_channels"] = heads["active_channels"] = coils

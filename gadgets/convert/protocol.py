@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 import numpy as np
 from ismrmrd import xsd
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from gadgets.files.headers import angle_description
+from gadgets.files.headers import SCHEMA_POSITION, angle_description, unknown_position
 from gadgets.wire.header import header_text
 from python_recon.acquisition.radial.angles import GOLDEN_ANGLE_DEG
 from python_recon.config import Section
@@ -17,6 +17,9 @@ from python_recon.data import Vector
 _Coordinate = Annotated[float, Field(ge=-1e5, le=1e5)]
 _Vector = tuple[_Coordinate, _Coordinate, _Coordinate]
 Unit = Literal["auto", "cycles_per_fov", "normalised", "per_mm"]
+
+
+_UNKNOWN = (0.0, 0.0, 0.0)
 
 
 class Protocol(Section):
@@ -28,21 +31,27 @@ class Protocol(Section):
     """A side of the image."""
     slice_thickness_mm: float = Field(5.0, gt=0, le=10_000)
     """Also the distance of neighbouring slices."""
-    repetition_time_ms: float = Field(2.5, gt=0, le=100_000)
-    """From one readout to the next."""
+    repetition_time_ms: float | None = Field(None, gt=0, le=100_000)
+    """From one readout to the next; None: not known, and frames have no times."""
     angle_increment_deg: float = Field(GOLDEN_ANGLE_DEG, ge=-3600, le=3600)
     """From one spoke to the next, where there is no trajectory."""
     angle_offset_deg: float = Field(0.0, ge=-3600, le=3600)
     """Of the first spoke, beyond 180 degrees: a spoke at 180 degrees runs towards -x."""
     center_sample: int | None = Field(None, ge=0, le=65535)
     """Sample at the centre of k-space; None: the middle."""
-    position_mm: _Vector = (0.0, 0.0, 0.0)
+    position_mm: _Vector = _UNKNOWN
     """Centre of the middle of all slices (LPS)."""
-    read_dir: _Vector = (1.0, 0.0, 0.0)
-    """Direction of kx and of the image's x axis (LPS)."""
-    phase_dir: _Vector = (0.0, 1.0, 0.0)
-    """Direction of ky and of the image's y axis (LPS)."""
+    read_dir: _Vector = _UNKNOWN
+    """Direction of kx and of the image's x axis (LPS); zeros: not known."""
+    phase_dir: _Vector = _UNKNOWN
+    """Direction of ky and of the image's y axis (LPS); zeros: not known."""
     name: str = ""
+
+    @model_validator(mode="after")
+    def _needs_both_directions(self) -> Protocol:
+        if any(self.read_dir) != any(self.phase_dir):
+            raise ValueError("give --read-direction and --phase-direction, or neither")
+        return self
 
     @property
     def slice_dir(self) -> Vector:
@@ -71,11 +80,14 @@ def header_xml(
     )
     header = xsd.ismrmrdHeader(
         measurementInformation=xsd.measurementInformationType(
-            measurementID=protocol.name, patientPosition="HFS", protocolName=protocol.name
+            measurementID=protocol.name, patientPosition=SCHEMA_POSITION, protocolName=protocol.name
         ),
         acquisitionSystemInformation=xsd.acquisitionSystemInformationType(receiverChannels=n_coils),
         experimentalConditions=xsd.experimentalConditionsType(H1resonanceFrequency_Hz=0),
         encoding=[encoding],
-        sequenceParameters=xsd.sequenceParametersType(TR=[protocol.repetition_time_ms]),
+        userParameters=unknown_position(),
+        sequenceParameters=None
+        if protocol.repetition_time_ms is None
+        else xsd.sequenceParametersType(TR=[protocol.repetition_time_ms]),
     )
     return header_text(header).encode()

@@ -8,7 +8,7 @@ from typing import Any
 
 from ismrmrd import xsd
 
-from gadgets.files.headers import angle_description
+from gadgets.files.headers import SCHEMA_POSITION, angle_description, unknown_position
 from gadgets.wire.header import header_text
 from python_recon.errors import DataError
 
@@ -102,12 +102,13 @@ def header_xml(
     settings = Settings(header)
     result = xsd.ismrmrdHeader(
         measurementInformation=xsd.measurementInformationType(
-            patientPosition=position if position in _POSITIONS else "HFS",
+            patientPosition=position if position in _POSITIONS else SCHEMA_POSITION,
             protocolName=text_at(header, "MeasYaps", "tProtocolName"),
         ),
         acquisitionSystemInformation=_system(header, n_coils),
         experimentalConditions=xsd.experimentalConditionsType(H1resonanceFrequency_Hz=int(frequency or 0)),
         encoding=[_encoding(settings, limits, angles)],
+        userParameters=None if position in _POSITIONS else unknown_position(),
         sequenceParameters=xsd.sequenceParametersType(
             TR=settings.times_ms("alTR"), TE=settings.times_ms("alTE")
         ),

@@ -91,5 +91,5 @@ def _cure(path: Path) -> str:
     with path.open("rb") as file:
         start = file.read(8)
     if start[:2] in (b"\x01\x00", b"\x02\x00", b"\x03\x00"):
-        return f"it looks like a recorded stream: gadgetron-pisco replay --stdin < {path}"
+        return f"it looks like a recorded stream: gadgetron-pisco replay -f {path} reads it"
     return "convert raw data first (siemens_to_ismrmrd, ge_to_ismrmrd, ...)"

@@ -6,9 +6,19 @@ import ismrmrd
 import numpy as np
 from ismrmrd import xsd
 
+from gadgets.translate.study import POSITION_MARK
+
 FIRST_TICK = 36_000 * 400
 """Time stamp of the first imaging readout: ten o'clock."""
+SCHEMA_POSITION = "HFS"
+"""Patient position where it is not known: the schema demands one. See :func:`unknown_position`."""
 _WORD_BITS = 64
+
+
+def unknown_position() -> xsd.userParametersType:
+    """Marks the header's patient position as one that nobody told."""
+    name, value = POSITION_MARK
+    return xsd.userParametersType(userParameterString=[xsd.userParameterStringType(name=name, value=value)])
 
 
 def channel_mask(n_coils: int) -> np.ndarray:

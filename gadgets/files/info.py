@@ -190,8 +190,6 @@ def _header_surprises(header: Any, heads: np.ndarray) -> Iterator[str]:
     if (highest := int(heads["encoding_space_ref"].max())) >= n_encodings:
         yield f"readouts name encoding {highest}, the header describes {n_encodings}"
     for number, encoding in enumerate(header.encoding):
-        if getattr(encoding.trajectory, "value", encoding.trajectory) == "cartesian":
-            yield f"encoding {number} is Cartesian: this project reconstructs radial data"
         if encoding.encodingLimits is not None:
             yield from _limit_surprises(encoding.encodingLimits, heads[heads["encoding_space_ref"] == number])
 

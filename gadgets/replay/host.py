@@ -25,6 +25,11 @@ from python_recon.errors import StreamError
 _log = logging.getLogger(__name__)
 START = Path(__file__).with_name("start.py")
 """Runs a module without the working folder on the path of modules."""
+_DEFAULTS = {
+    "GADGETRON_EXTERNAL_LOG_LEVEL": "INFO",
+    "GADGETRON_PISCO_HANDOVER": "no",
+    "PYTHONUNBUFFERED": "1",
+}
 _RETRY_S = 0.2
 _TAIL_LINES = 12
 _EXIT_S = 10.0
@@ -155,8 +160,11 @@ def _connect(node: ExternalNode, timeouts: Timeouts, stack: ExitStack) -> Peer:
 
 
 def _environment() -> dict[str, str]:
-    """The gadget's environment: as ours, with the Python folder of a Gadgetron installation."""
-    environment = {"GADGETRON_EXTERNAL_LOG_LEVEL": "INFO", "PYTHONUNBUFFERED": "1", **os.environ}
+    """The gadget's environment: as ours, with the Python folder of a Gadgetron installation.
+
+    What is replayed does not come between the scans of a daemon, unless the user says so.
+    """
+    environment = {**_DEFAULTS, **os.environ}
     if home := os.environ.get("GADGETRON_HOME"):
         folder = str(Path(home) / "share" / "gadgetron" / "python")
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH", ""), folder]))

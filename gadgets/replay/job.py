@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import ismrmrd
 from ismrmrd.xsd import ismrmrdHeader
@@ -17,6 +17,7 @@ from ismrmrd.xsd import ismrmrdHeader
 from gadgets.console import errors, progress
 from gadgets.files.mrd_file import ImageFile, ScanFile
 from gadgets.files.slice_file import SliceFile
+from gadgets.files.stream_file import StreamFile, is_stream
 from gadgets.replay.client import Server, open_server
 from gadgets.replay.coil_maps import CoilMapSieve
 from gadgets.replay.config_xml import StreamConfig
@@ -91,7 +92,12 @@ def _pipes(job: Job) -> Wire | None:
     return Wire.from_files(sys.stdin.buffer, sys.stdout.buffer, job.timeouts.idle_s)
 
 
-def _source(job: Job, pipes: Wire | None, stack: ExitStack) -> ScanFile | PipeSource:
+_Source: TypeAlias = "ScanFile | StreamFile | PipeSource"
+
+
+def _source(job: Job, pipes: Wire | None, stack: ExitStack) -> _Source:
+    if job.scan is not None and job.slice_number is None and is_stream(job.scan):
+        return StreamFile(job.scan)
     if job.scan is not None:
         return stack.enter_context(_scan_file(job.scan, job))
     if pipes is None:
@@ -107,7 +113,7 @@ def _scan_file(path: Path, job: Job) -> ScanFile:
     )
 
 
-def _target(job: Job, source: ScanFile | PipeSource) -> StreamConfig | Server:
+def _target(job: Job, source: _Source) -> StreamConfig | Server:
     choice = Choice(job.config, job.local_config, source.session, job.settings)
     return embedded_config(choice) if job.server is None else server_at(*job.server, choice)
 
@@ -158,7 +164,7 @@ def _facts(job: Job, target: StreamConfig | Server, outcome: Outcome, warnings: 
     if isinstance(target, StreamConfig):
         config = {node.name: effective_settings(node) for node in target.nodes}
     scan: dict[str, str] = {}
-    if job.scan is not None and job.views.report is not None:
+    if job.scan is not None and job.views.report is not None and not is_stream(job.scan):
         from gadgets.files.info import describe
 
         info = describe(job.scan, job.group)

@@ -23,6 +23,7 @@ Mp4Option = Annotated[
 ]
 DicomOption = Annotated[Path | None, typer.Option("--dicom", help="Folder for DICOM files.")]
 NiftiOption = Annotated[Path | None, typer.Option("--nifti", help="NIfTI file (.nii, .nii.gz).")]
+PlainOption = Annotated[bool, typer.Option("--plain", help="Pictures and films without labels and notice.")]
 ReportOption = Annotated[Path | None, typer.Option("--report", help="HTML file for the report.")]
 
 
@@ -47,6 +48,8 @@ class Views:
     dicom: Path | None = None
     nifti: Path | None = None
     report: Path | None = None
+    is_plain: bool = False
+    """Pictures and films without labels."""
 
     @property
     def places(self) -> list[Path]:
@@ -86,12 +89,11 @@ class Views:
         """
         failures = []
         for name, write in _WRITERS.items():
-            place = getattr(self, name)
             try:
-                if place is not None:
-                    write(series, header, place)
+                if getattr(self, name) is not None:
+                    write(self, series, header)
             except (ReconError, OSError) as error:
-                failures.append(f"nothing, or not all, was written to {place}: {error}")
+                failures.append(f"nothing, or not all, was written to {getattr(self, name)}: {error}")
         if failures:
             raise DataError("; ".join(failures))
 
@@ -107,29 +109,33 @@ class Views:
             raise DataError(f"the report {self.report} cannot be written: {error}") from error
 
 
-def _write_preview(series: Sequence[ImageSeries], _header: ismrmrdHeader | None, place: Path) -> None:
+def _write_preview(views: Views, series: Sequence[ImageSeries], _header: ismrmrdHeader | None) -> None:
     from python_recon.outputs.preview import write_previews
 
-    write_previews(series, place)
+    if views.preview is not None:
+        write_previews(series, views.preview, is_plain=views.is_plain)
 
 
-def _write_mp4(series: Sequence[ImageSeries], _header: ismrmrdHeader | None, place: Path) -> None:
+def _write_mp4(views: Views, series: Sequence[ImageSeries], _header: ismrmrdHeader | None) -> None:
     from python_recon.outputs.film import write_films
 
-    write_films(series, place)
+    if views.mp4 is not None:
+        write_films(series, views.mp4, is_plain=views.is_plain)
 
 
-def _write_dicom(series: Sequence[ImageSeries], header: ismrmrdHeader | None, place: Path) -> None:
+def _write_dicom(views: Views, series: Sequence[ImageSeries], header: ismrmrdHeader | None) -> None:
     from gadgets.translate.study import study_from
     from python_recon.outputs.dicom import write_dicom
 
-    write_dicom(series, study_from(header), place)
+    if views.dicom is not None:
+        write_dicom(series, study_from(header), views.dicom)
 
 
-def _write_nifti(series: Sequence[ImageSeries], _header: ismrmrdHeader | None, place: Path) -> None:
+def _write_nifti(views: Views, series: Sequence[ImageSeries], _header: ismrmrdHeader | None) -> None:
     from python_recon.outputs.nifti import write_nifti
 
-    write_nifti(series, place)
+    if views.nifti is not None:
+        write_nifti(series, views.nifti)
 
 
 _WRITERS = {"preview": _write_preview, "mp4": _write_mp4, "dicom": _write_dicom, "nifti": _write_nifti}

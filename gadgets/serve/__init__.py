@@ -4,6 +4,7 @@
 
     daemon.py          gives each connection a worker; drains when it is told to end
       doors.py         where it listens and whom it lets in
+                       (handover/door.py: for gadgets of this machine)
       pool.py          keeps a warm worker ready
         attendant.py   follows one worker, and tells its client where the worker cannot
           worker.py    that process, by process.py: one scan, then it ends

@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from multiprocessing.util import get_temp_dir
 from pathlib import Path
@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 
 from gadgets.capture.recorder import CaptureSettings
+from gadgets.handover.door import LocalDoor, standing
 from gadgets.serve.attendant import Shared
 from gadgets.serve.defaults import Defaults
 from gadgets.serve.device_queue import DeviceQueue
@@ -28,7 +29,7 @@ from gadgets.serve.pool import Pool
 from gadgets.serve.worker import WorkerSettings
 from gadgets.version import plugin_version
 from gadgets.wire.wire import MAX_IDLE_SECONDS, Wire
-from python_recon.errors import StreamError
+from python_recon.errors import ConfigError, StreamError
 
 _TICK_S = 1.0
 _REFUSAL_S = 5.0
@@ -125,7 +126,8 @@ class Daemon:
         wanted = (options.gadgetron_port, options.mrd_port, *options.defaults.by_port)
         ports = [port for port in dict.fromkeys(wanted) if port]
         with self._woken, self._waker, ExitStack() as stack:
-            with Doors(options.hosts, ports, options.allowed, options.max_idle_s) as doors:
+            local = stack.enter_context(self._local_door())
+            with Doors(options.hosts, ports, options.allowed, options.max_idle_s, local) as doors:
                 if options.health_port:
                     health = Health(
                         options.health_host, options.health_port, self._why_unready, self._metrics_text
@@ -135,6 +137,18 @@ class Daemon:
                 self._pool.start()
                 self._receive(doors)
             _log.info("no longer accepting; scans in progress: %d", self._pool.n_scans)
+
+    def _local_door(self) -> AbstractContextManager[LocalDoor | None]:
+        """For gadgets of this machine; without it they compute themselves."""
+        options = self._options
+        try:
+            return LocalDoor(standing(options.capture, options.most), self._has_room)
+        except ConfigError as error:
+            _log.warning("%s; gadgets that Gadgetron starts compute themselves", error)
+            return nullcontext()
+
+    def _has_room(self) -> bool:
+        return not self.is_stopping and self._pool.is_warm and self._pool.n_scans < self._options.max_scans
 
     def _receive(self, doors: Doors) -> None:
         doors.watch(self._woken)

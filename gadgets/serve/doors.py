@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import TypeAlias
 
+from gadgets.handover.door import LocalDoor, peer_of
 from python_recon.errors import ConfigError
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -63,6 +64,8 @@ class Doors:
         Networks whose peers are let in; none: all are.
     max_idle_s
         How long a peer may say nothing.
+    local
+        For gadgets of this machine; stays the caller's to close.
 
     Raises
     ------
@@ -71,14 +74,22 @@ class Doors:
     """
 
     def __init__(
-        self, hosts: Sequence[str], ports: Sequence[int], allowed: Sequence[Network], max_idle_s: float
+        self,
+        hosts: Sequence[str],
+        ports: Sequence[int],
+        allowed: Sequence[Network],
+        max_idle_s: float,
+        local: LocalDoor | None = None,
     ) -> None:
         self._allowed = allowed
         self._max_idle_s = max_idle_s
         self._deadlines: dict[socket.socket, float] = {}
+        self._local = local
         self._stack = ExitStack()
         with ExitStack() as stack:
             self._selector = stack.enter_context(selectors.DefaultSelector())
+            if local is not None:
+                self._selector.register(local.listener, selectors.EVENT_READ, self._greet)
             for listener in _listeners(hosts, ports):
                 stack.enter_context(listener)
                 self._selector.register(listener, selectors.EVENT_READ, self._greet)
@@ -114,15 +125,13 @@ class Doors:
 
     def _greet(self, listener: socket.socket) -> Iterator[socket.socket]:
         try:
-            connection, address = listener.accept()
+            connection = self._accept(listener)
         except OSError as error:  # the peer has gone already, or too many files are open
             _log.warning("a connection was not accepted: %s", error)
             self._part_from_silent(len(self._deadlines) // 2)
             time.sleep(_RETRY_S)
             return
-        if not is_allowed(address[0], self._allowed):
-            _log.warning("%s is not on the list of allowed peers: refused", address[0])
-            connection.close()
+        if connection is None:
             return
         try:
             _prepare(connection)
@@ -134,6 +143,17 @@ class Doors:
         self._deadlines[connection] = time.monotonic() + self._max_idle_s
         self._part_from_silent(_most_silent())
         yield from ()
+
+    def _accept(self, listener: socket.socket) -> socket.socket | None:
+        """A connection of somebody who may come in; None where nobody such is there."""
+        if self._local is not None and listener is self._local.listener:
+            return self._local.accept()
+        connection, address = listener.accept()
+        if is_allowed(address[0], self._allowed):
+            return connection
+        _log.warning("%s is not on the list of allowed peers: refused", address[0])
+        connection.close()
+        return None
 
     def _part_from_silent(self, n_left: int) -> None:
         """Close those that have been silent longest, until so many are left."""
@@ -160,6 +180,8 @@ class Doors:
 
 def _prepare(connection: socket.socket) -> None:
     connection.setblocking(False)
+    if connection.family is socket.AF_UNIX:
+        return
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in _PROBES.items():
@@ -172,8 +194,10 @@ def _most_silent() -> int:
 
 
 def peer_name(connection: socket.socket) -> str:
-    """Address and port of the other side, for the log."""
+    """Address and port of the other side, or its process on this machine, for the log."""
     try:
+        if connection.family is socket.AF_UNIX:
+            return f"a gadget in process {peer_of(connection)[0]}"
         address = connection.getpeername()
     except OSError:
         return "a peer that has gone"

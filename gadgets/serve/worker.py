@@ -105,13 +105,18 @@ def _serve(connection: socket.socket, desk: Desk, settings: WorkerSettings) -> N
     record = ScanRecord()
     with Capture(settings.capture, desk.capture_ends) as capture:
         with reported(wire, record) as items:
-            default = settings.defaults.of(connection.getsockname()[1])
+            default = settings.defaults.of(_port_of(connection))
             _reconstruct(wire, items, desk, record, capture, default, settings.most)
         try:
             wire.send_close()
         except StreamError as error:
             _log.info("the client did not wait for the end: %s", error)
     desk.conclude(record)
+
+
+def _port_of(connection: socket.socket) -> int:
+    """The port that the client came to; 0 for one of this machine, which brings its settings."""
+    return 0 if connection.family is socket.AF_UNIX else int(connection.getsockname()[1])
 
 
 def _reconstruct(

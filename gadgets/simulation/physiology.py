@@ -6,7 +6,7 @@ import numpy as np
 from ismrmrd.hdf5 import waveform_dtype
 
 from gadgets.files.headers import FIRST_TICK
-from gadgets.simulation.protocol import SimulateOptions
+from gadgets.simulation.options import SimulateOptions
 from gadgets.translate.clock import TICK_S
 from gadgets.translate.waveforms import KINDS
 from python_recon.phantom import Phantom

@@ -1,7 +1,8 @@
-"""Simulated scans: an ISMRMRD file of a golden-angle scan of a phantom, and a file of the truth."""
+"""Simulated scans: an ISMRMRD file of a scan of a phantom, and a file of the truth."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,37 +12,44 @@ import numpy as np
 from gadgets.files.mrd_file import TRUTH
 from gadgets.files.tables import NewScan, new_hdf5, readout_rows
 from gadgets.simulation.objects import phantoms_of
+from gadgets.simulation.options import SimulateOptions
 from gadgets.simulation.physiology import waveform_rows
+from gadgets.simulation.plan import Plan, plan_readouts
 from gadgets.simulation.protocol import (
     NOISE_SAMPLES,
-    SimulateOptions,
-    Spokes,
     header_xml,
     imaging_heads,
     noise_heads,
-    plan_spokes,
+    noise_scan_gain,
 )
 from python_recon.errors import ConfigError
-from python_recon.phantom import Phantom
+from python_recon.phantom import Phantom, SlabPhantom
 from python_recon.resources.schedule import ProgressReport
 
 __all__ = ["SimulateOptions", "simulate"]
 
 _BATCH = 256
 """Readouts simulated and written at a time."""
+_SHOTS = 16
+"""Spokes or lines of a volume simulated at a time."""
 _FRAMES = 16
 """Frames of the truth drawn at a time."""
 
 
 @dataclass(frozen=True)
 class _Experiment:
-    """The phantoms of all slices, their spokes and the receivers' noise."""
+    """The phantoms of all slices (of a volume, its sheets), the readouts and the receivers' noise."""
 
     options: SimulateOptions
-    phantoms: list[Phantom]
-    spokes: Spokes
+    phantoms: Sequence[Phantom]
+    plan: Plan
     mixing: np.ndarray
     """(coil, coil) matrix that colours white noise."""
+
+    @property
+    def slab(self) -> SlabPhantom:
+        """The object of a volume."""
+        return SlabPhantom(self.phantoms, self.plan.thickness_mm)
 
 
 def simulate(
@@ -96,9 +104,9 @@ def simulate(
 
 
 def _experiment(options: SimulateOptions) -> _Experiment:
-    spokes = plan_spokes(options)
-    phantoms = phantoms_of(options, spokes)
-    return _Experiment(options, phantoms, spokes, _noise_mixing(phantoms[0], options))
+    plan = plan_readouts(options)
+    phantoms = phantoms_of(options, plan)
+    return _Experiment(options, phantoms, plan, _noise_mixing(phantoms[0], options))
 
 
 def _noise_mixing(phantom: Phantom, options: SimulateOptions) -> np.ndarray:
@@ -117,33 +125,53 @@ def _noise_mixing(phantom: Phantom, options: SimulateOptions) -> np.ndarray:
 
 
 def _write_scan(file: h5py.File, experiment: _Experiment, report: ProgressReport) -> None:
-    options, spokes = experiment.options, experiment.spokes
-    scan = NewScan(file, header_xml(options))
+    options, plan = experiment.options, experiment.plan
+    scan = NewScan(file, header_xml(plan))
     generator = np.random.default_rng([options.seed, 4])
     noise = noise_heads(options)
     white = _white((len(noise), options.coils, NOISE_SAMPLES), generator)
-    scan.append_readouts(readout_rows(noise, spokes.noise_scan_gain * experiment.mixing @ white))
-    for start in range(0, len(spokes.times_s), _BATCH):
+    scan.append_readouts(readout_rows(noise, noise_scan_gain(options) * experiment.mixing @ white))
+    for start in range(0, len(plan.times_s), _BATCH):
         part = slice(start, start + _BATCH)
-        data = _received(experiment, part, generator)
-        heads = imaging_heads(options, spokes, part, experiment.phantoms[0])
-        scan.append_readouts(readout_rows(heads, data, spokes.embedded(part)))
-        report("scanning", min(1.0, (start + _BATCH) / len(spokes.times_s)))
-    waveforms = waveform_rows(options, experiment.phantoms[0], float(spokes.times_s[-1]))
+        data = _received(experiment, part)
+        data = data + experiment.mixing @ _white(data.shape, generator)
+        heads = imaging_heads(plan, part, experiment.phantoms[0])
+        scan.append_readouts(readout_rows(heads, data, plan.embedded(part)))
+        report("scanning", min(1.0, (start + _BATCH) / len(plan.times_s)))
+    waveforms = waveform_rows(options, experiment.phantoms[0], float(plan.times_s[-1]))
     if len(waveforms):
         scan.append_waveforms(waveforms)
 
 
-def _received(experiment: _Experiment, part: slice, generator: np.random.Generator) -> np.ndarray:
-    """(spoke, coil, readout) data of some spokes, noise added."""
-    spokes, options = experiment.spokes, experiment.options
-    trajectory, times, slices = spokes.trajectory(part), spokes.times_s[part], spokes.slices[part]
+def _received(experiment: _Experiment, part: slice) -> np.ndarray:
+    """(readout, coil, sample) signal of some readouts."""
+    plan, options = experiment.plan, experiment.options
+    if options.is_volume:
+        return _received_from_slab(experiment, part)
+    trajectory, times, slices = plan.trajectory(part), plan.times_s[part], plan.slices[part]
     data = np.empty((len(times), options.coils, trajectory.shape[1]), np.complex64)
     for index in np.unique(slices):
         chosen = slices == index
         signal = experiment.phantoms[index].kspace(trajectory[chosen], times[chosen])
         data[chosen] = options.matrix * np.moveaxis(signal, 1, 0)
-    return data + experiment.mixing @ _white(data.shape, generator)
+    return data
+
+
+def _received_from_slab(experiment: _Experiment, part: slice) -> np.ndarray:
+    """The same of a volume: readouts of one number see the object at one moment, that of their first."""
+    plan, options = experiment.plan, experiment.options
+    _, first, which = np.unique(plan.numbers[part], return_index=True, return_inverse=True)
+    places = np.arange(len(plan.numbers))[part][first]
+    data = np.empty((len(which), options.coils, 2 * options.matrix), np.complex64)
+    scale = options.matrix * np.sqrt(options.partitions)
+    for start in range(0, len(places), _SHOTS):
+        some = slice(start, start + _SHOTS)
+        signal = experiment.slab.kspace(
+            plan.trajectory(places[some]), plan.times_s[places[some]], options.partitions
+        )
+        held = np.flatnonzero((which >= start) & (which < start + _SHOTS))
+        data[held] = scale * signal[:, which[held] - start, plan.partitions[part][held]].swapaxes(0, 1)
+    return data
 
 
 def _white(shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
@@ -153,21 +181,44 @@ def _white(shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray
 
 def _write_truth(file: h5py.File, experiment: _Experiment, report: ProgressReport) -> None:
     options, matrix = experiment.options, (experiment.options.matrix,) * 2
-    times = experiment.spokes.frame_times_s()
-    images = file.create_dataset("images", (options.slices, options.frames, *matrix), np.complex64)
-    maps = file.create_dataset("coil_maps", (options.slices, options.coils, *matrix), np.complex64)
-    for index, phantom in enumerate(experiment.phantoms):
-        maps[index] = phantom.coil_maps(matrix)
-        shading = _whitened_shading(phantom.coil_maps(matrix), experiment)
-        for start in range(0, options.frames, _FRAMES):
-            part = slice(start, min(start + _FRAMES, options.frames))
-            images[index, part] = shading * phantom.reference(times[index, part], matrix)
-            report("drawing the truth", (index + part.stop / options.frames) / options.slices)
+    times = np.broadcast_to(experiment.plan.frame_times_s(), (options.n_images, options.frames))
+    images = file.create_dataset("images", (options.n_images, options.frames, *matrix), np.complex64)
+    maps = file.create_dataset("coil_maps", (options.n_images, options.coils, *matrix), np.complex64)
+    for index in range(options.n_images):
+        maps[index] = _coils_of(experiment, index).coil_maps(matrix)
+    shading = np.stack([np.broadcast_to(_whitened_shading(one, experiment), matrix) for one in maps])
+    for start in range(0, options.frames, _FRAMES):
+        part = slice(start, min(start + _FRAMES, options.frames))
+        for index, drawn in _drawn(experiment, times[:, part]):
+            images[index, part] = shading[index] * drawn
+        report("drawing the truth", part.stop / options.frames)
     file.create_dataset("times_s", data=times)
-    r_waves = experiment.phantoms[0].r_waves_until(float(experiment.spokes.times_s[-1]))
+    r_waves = experiment.phantoms[0].r_waves_until(float(experiment.plan.times_s[-1]))
     file.create_dataset("r_waves_s", data=r_waves)
     file.create_dataset("noise_covariance", data=experiment.mixing @ experiment.mixing.conj().T / 2)
     file.attrs["options"] = options.model_dump_json()
+
+
+def _coils_of(experiment: _Experiment, index: int) -> Phantom:
+    """The phantom of a slice, or one with the coils of a partition."""
+    options = experiment.options
+    return (
+        experiment.slab.partition(index, options.partitions)
+        if options.is_volume
+        else experiment.phantoms[index]
+    )
+
+
+def _drawn(experiment: _Experiment, times_s: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Each slice or partition and its images at times (slice, frame)."""
+    options = experiment.options
+    matrix, has_corners = (options.matrix,) * 2, options.is_cartesian
+    if not options.is_volume:
+        for index, phantom in enumerate(experiment.phantoms):
+            yield index, phantom.reference(times_s[index], matrix, has_corners=has_corners)
+        return
+    volume = experiment.slab.reference(times_s[0], options.partitions, matrix, has_corners=has_corners)
+    yield from enumerate(volume)
 
 
 def _whitened_shading(coil_maps: np.ndarray, experiment: _Experiment) -> np.ndarray | float:

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gadgets.simulation.protocol import SimulateOptions
+from gadgets.simulation.options import SimulateOptions
 from python_recon.config import nearest
 from python_recon.errors import ConfigError
 

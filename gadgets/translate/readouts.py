@@ -19,14 +19,20 @@ from gadgets.translate.waveforms import waveform_from
 from gadgets.wire.backlog import Backlog, bytes_of
 from gadgets.wire.buffers import unpacked
 from python_recon.acquisition.gating.physiology_record import PhysiologyRecord
+from python_recon.acquisition.stack.slab import slice_scan
+from python_recon.acquisition.stack.volume import slices_of
 from python_recon.data import Counters, Geometry, Readout, Scan, Vector
 from python_recon.errors import DataError
 
+_GRIDS = ("cartesian", "epi")
 _RADIAL_KINDS = ("radial", "goldenangle")
 _log = logging.getLogger(__name__)
 
 _REVERSE = mask(constants.ACQ_IS_REVERSE)
 _CALIBRATION = mask(constants.ACQ_IS_PARALLEL_CALIBRATION)
+_CALIBRATION_ONLY = "calibration only"
+_JOINING = ("embedded", "interleaved")
+"""Modes of parallel imaging whose calibration lines are measured with the others, and serve images too."""
 _CALIBRATION_AND_IMAGING = mask(constants.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING)
 
 
@@ -50,9 +56,11 @@ def scan_from(header: ismrmrd.xsd.ismrmrdHeader, encoding_space: int = 0) -> Sca
         encoded_matrix=_matrix(encoding.encodedSpace),
         field_of_view_mm=_field_of_view(encoding.reconSpace),
         encoded_field_of_view_mm=_field_of_view(encoding.encodedSpace),
+        partitions=encoding.encodedSpace.matrixSize.z or 1,
         trajectory_kind=str(getattr(encoding.trajectory, "value", encoding.trajectory)),
         trajectory_parameters=_numbers(encoding.trajectoryDescription),
-        limits=_limits(encoding.encodingLimits),
+        limits=_limits(encoding.encodingLimits, "maximum"),
+        centres=_limits(encoding.encodingLimits, "center"),
         n_coils=getattr(system, "receiverChannels", None),
         noise_bandwidth_ratio=getattr(system, "relativeReceiverNoiseBandwidth", None) or 1.0,
         measurement_id=getattr(measurement, "measurementID", None) or "",
@@ -75,9 +83,11 @@ def _field_of_view(space: Any) -> Vector:
     return float(extent.x), float(extent.y), float(extent.z)
 
 
-def _limits(limits: Any) -> dict[str, int]:
+def _limits(limits: Any, bound: str) -> dict[str, int]:
     present = {name: getattr(limits, name) for name in vars(limits)} if limits is not None else {}
-    return {name.replace("encoding", "encode"): limit.maximum for name, limit in present.items() if limit}
+    return {
+        name.replace("encoding", "encode"): getattr(limit, bound) for name, limit in present.items() if limit
+    }
 
 
 def _numbers(parameters: Any) -> dict[str, float | str]:
@@ -97,7 +107,8 @@ class ReadoutStream:
 
     The items are acquisitions, recon data or buckets; others are passed by. Left out are readouts that do
     not image (their flags say so), are empty, or belong to another encoding space; noise readouts are
-    kept. ``skipped`` counts them, by reason, and is logged at the end. Waveforms that come between the
+    kept. Those of a volume are made into those of its slices, which ``scan`` describes. ``skipped`` counts
+    what is left out, by reason, and is logged at the end. Waveforms that come between the
     readouts are gathered in ``physiology``, and as they came in ``waveforms``, for who hands them on and
     takes them from there. ``kept`` tells how much of the stream is in memory.
 
@@ -123,9 +134,14 @@ class ReadoutStream:
         self._acquisitions = self._without_waveforms(unpacked(items, self.skipped))
         self._encoding_space, waiting = self._find_encoding_space(header)
         self._acquisitions = itertools.chain(waiting, self._acquisitions)
-        self.scan = scan_from(header, self._encoding_space)
+        self._volume = scan_from(header, self._encoding_space)
+        self.scan = slice_scan(self._volume)
+        self._calibration_images = _calibration_mode(header, self._encoding_space) in _JOINING
 
     def __iter__(self) -> Iterator[Readout]:
+        return slices_of(self._readouts(), self._volume, self.kept)
+
+    def _readouts(self) -> Iterator[Readout]:
         for acquisition in self._acquisitions:
             reason = self._why_not(acquisition)
             if reason:
@@ -134,7 +150,9 @@ class ReadoutStream:
             self.measurement_uid = self.measurement_uid or acquisition.measurement_uid
             self.n_readouts += 1
             self._n_noise += bool(acquisition.flags & NOISE)
-            readout = readout_from(acquisition, self.scan)
+            readout = readout_from(acquisition, self._volume)
+            if not self._calibration_images and _purpose(acquisition) == _CALIBRATION_ONLY:
+                readout = replace(readout, is_calibration=True)
             time_s = self._clock.seconds(acquisition.acquisition_time_stamp)
             yield replace(readout, time_s=time_s, arrived_s=self._backlog.taken_arrived_s)
         self._conclude()
@@ -202,19 +220,23 @@ class ReadoutStream:
         if acquisition.flags & NOISE:
             return ""
         space = acquisition.encoding_space_ref
-        return f"encoding space {space}" if space != self._encoding_space else _purpose(acquisition)
+        if space != self._encoding_space:
+            return f"encoding space {space}"
+        purpose = _purpose(acquisition)
+        return "" if purpose == _CALIBRATION_ONLY and self.scan.trajectory_kind in _GRIDS else purpose
 
 
-def readouts_from(items: Iterable[Any], header: ismrmrd.xsd.ismrmrdHeader) -> Iterator[Readout]:
-    """The readouts of the radial encoding space; see :class:`ReadoutStream`."""
-    return iter(ReadoutStream(items, header))
+def _calibration_mode(header: ismrmrd.xsd.ismrmrdHeader, encoding_space: int) -> str:
+    parallel = header.encoding[encoding_space].parallelImaging
+    mode = getattr(parallel, "calibrationMode", None)
+    return str(getattr(mode, "value", mode))
 
 
 def _purpose(acquisition: ismrmrd.Acquisition) -> str:
     """What a readout was acquired for, where it was not for an image."""
     flags = acquisition.flags
     if flags & _CALIBRATION and not flags & _CALIBRATION_AND_IMAGING:
-        return "calibration only"
+        return _CALIBRATION_ONLY
     return next((purpose for purpose, bits in NOT_IMAGING.items() if flags & bits), "")
 
 

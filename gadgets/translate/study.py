@@ -9,6 +9,9 @@ from ismrmrd.xsd import ismrmrdHeader
 
 from python_recon.outputs.study import Study
 
+POSITION_MARK = ("patientPosition", "unknown")
+"""User parameter of headers whose ``patientPosition`` is there only because the schema demands it."""
+
 
 def study_from(header: ismrmrdHeader | None) -> Study:
     """What the header says of patient, study, equipment and sequence; without a header, nothing."""
@@ -18,7 +21,7 @@ def study_from(header: ismrmrdHeader | None) -> Study:
 
 
 def _patient(header: ismrmrdHeader) -> dict[str, Any]:
-    subject, measurement = header.subjectInformation, header.measurementInformation
+    subject = header.subjectInformation
     return {
         "patient_name": _text(subject, "patientName"),
         "patient_id": _text(subject, "patientID"),
@@ -26,9 +29,17 @@ def _patient(header: ismrmrdHeader) -> dict[str, Any]:
         "sex": _text(subject, "patientGender"),
         "weight_kg": getattr(subject, "patientWeight_kg", None),
         "height_m": getattr(subject, "patientHeight_m", None),
-        "patient_position": _text(measurement, "patientPosition"),
+        "patient_position": _position(header),
         "body_part": _text(header.studyInformation, "bodyPartExamined"),
     }
+
+
+def _position(header: ismrmrdHeader) -> str:
+    """Empty where it is marked as unknown: the schema demands a value."""
+    marks = getattr(header.userParameters, "userParameterString", ())
+    if any((mark.name, mark.value) == POSITION_MARK for mark in marks):
+        return ""
+    return _text(header.measurementInformation, "patientPosition")
 
 
 def _study(header: ismrmrdHeader) -> dict[str, Any]:

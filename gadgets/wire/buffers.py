@@ -12,6 +12,9 @@ import numpy as np
 from gadgets.wire.messages import AcquisitionBucket, ReconBuffer, ReconData
 from python_recon.errors import DataError
 
+_CALIBRATION = 1 << (ismrmrd.ACQ_IS_PARALLEL_CALIBRATION - 1)
+_AND_IMAGING = 1 << (ismrmrd.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING - 1)
+
 
 def unpacked(items: Iterable[Any], others: Counter[str]) -> Iterator[ismrmrd.Acquisition | ismrmrd.Waveform]:
     """The acquisitions and waveforms among a stream's items, those of recon data and buckets unpacked.
@@ -28,12 +31,24 @@ def unpacked(items: Iterable[Any], others: Counter[str]) -> Iterator[ismrmrd.Acq
             yield item
         elif isinstance(item, AcquisitionBucket):
             yield from item.waveforms
+            yield from filter(_is_calibration_only, item.references)
             yield from item.acquisitions
         elif isinstance(item, ReconData):
             for bit in item.bits:
+                yield from _calibration_only(bit.reference)
                 yield from _acquisitions_of(bit.data)
         else:
             others[type(item).__name__.lower()] += 1
+
+
+def _calibration_only(reference: ReconBuffer | None) -> Iterator[ismrmrd.Acquisition]:
+    """Readouts that the reference holds alone; those that image as well are among the data."""
+    if reference is not None:
+        yield from filter(_is_calibration_only, _acquisitions_of(reference))
+
+
+def _is_calibration_only(acquisition: ismrmrd.Acquisition) -> bool:
+    return bool(acquisition.flags & _CALIBRATION) and not acquisition.flags & _AND_IMAGING
 
 
 def _acquisitions_of(buffer: ReconBuffer) -> list[ismrmrd.Acquisition]:

@@ -76,7 +76,9 @@ def apply_compression(kspace: KSpace, matrix: np.ndarray) -> KSpace:
     """The k-space of the virtual coils of a matrix (virtual coil, coil)."""
     data = kspace.data
     samples = like(matrix, data) @ data.reshape(kspace.n_frames, kspace.n_coils, -1)
-    return replace(kspace, data=samples.reshape(kspace.n_frames, len(matrix), *data.shape[2:]))
+    calibration = None if kspace.calibration is None else apply_compression(kspace.calibration, matrix)
+    compressed = samples.reshape(kspace.n_frames, len(matrix), *data.shape[2:])
+    return replace(kspace, data=compressed, calibration=calibration)
 
 
 def _components(products: Array) -> tuple[np.ndarray, np.ndarray]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from python_recon.acquisition.encoding import encoding_of
 from python_recon.arrays import Array
 from python_recon.data import KSpace
 from python_recon.errors import DataError
@@ -18,12 +19,8 @@ _log = logging.getLogger(__name__)
 
 _LEAST_WIDTH = 8
 """Of any region, so that the estimators' neighbourhoods fit in it."""
-_ANGLE_CLASSES = 3000
-"""Angles of the half circle that are told apart; at the rim of the widest region 0.02 cycles."""
-_BETWEEN = 0.318
-"""Where classes begin, of one: not at the angles of uniform spokes, whose last bit is not to decide."""
 _RIM = 0.017
-"""By how much the region is wider, in cycles, for the same reason: samples lie on whole and half cycles."""
+"""By how much the region is wider, in cycles: samples lie on whole and half ones."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +77,7 @@ class Calibration:
 
 
 def calibrate(kspace: KSpace, region: Region, width: int | None = None) -> Calibration:
-    """Pool the spokes of all frames and cut them to the calibration region.
+    """Pool the spokes of all frames, or those for calibration only, and cut them to the calibration region.
 
     Padded and borrowed spokes are left out, and so are spokes with samples that are not finite.
 
@@ -92,17 +89,23 @@ def calibrate(kspace: KSpace, region: Region, width: int | None = None) -> Calib
         Bounds for the width.
     width
         Diameter of the region in cycles per field of view. By default the largest one that the pooled
-        spokes sample at the Nyquist rate (2 n / pi for n angles) within the bounds of ``region``.
+        spokes sample at the Nyquist rate within the bounds of ``region``.
 
     Raises
     ------
     DataError
         If nothing is left, or what is left is zero.
     """
+    kspace = kspace.calibration or kspace
     trajectory = _tensor(kspace.trajectory).flatten(0, 1)
-    chosen = _choose_spokes(kspace, region.most_spokes).to(trajectory.device)
+    encoding = encoding_of(kspace)
+    most = region.most_spokes if encoding.READOUTS_ARE_ALIKE else None
+    chosen = _choose_spokes(kspace, most).to(trajectory.device)
     spokes = trajectory[chosen]
-    width = _fitting_width(region, width, spokes, kspace.matrix)
+    sampled = encoding.sampled_width(kspace, chosen)
+    if not encoding.READOUTS_ARE_ALIKE and width is None:
+        width = _width_of_centre(sampled, region)
+    width = _fitting_width(region, width, sampled, spokes, kspace.matrix)
     columns = _columns(spokes, width)
     spokes = spokes[:, columns]
     samples = _tensor(kspace.data[..., columns]).movedim(1, 0).flatten(1, 2)[:, chosen]
@@ -111,7 +114,7 @@ def calibrate(kspace: KSpace, region: Region, width: int | None = None) -> Calib
     if not finite.all():
         _log.warning("%d spokes hold values that are not finite and are left out", int((~finite).sum()))
         samples, spokes, magnitude = samples[:, finite], spokes[finite], magnitude[:, finite]
-    density = _density(spokes, width)
+    density = encoding.calibration_density(spokes, samples, width)
     largest = (magnitude * (density > 0)).amax() if len(spokes) else 0
     if largest == 0:
         raise DataError(
@@ -141,16 +144,28 @@ def _choose_spokes(kspace: KSpace, most: int | None) -> torch.Tensor:
     return chosen[::stride]
 
 
-def _fitting_width(region: Region, width: int | None, spokes: torch.Tensor, matrix: tuple[int, int]) -> int:
+def _width_of_centre(sampled: float, region: Region) -> int:
+    """The width up to which the centre is fully sampled: beyond, a grid with gaps folds the object."""
+    if region.is_rough:
+        return int(min(max(sampled, _LEAST_WIDTH), region.widest))
+    if sampled < _LEAST_WIDTH / 2:
+        raise DataError(
+            f"the centre of k-space is fully sampled over {sampled:.0f} cycles per field of view, all frames "
+            f"together; coil maps need at least {_LEAST_WIDTH // 2}: measure calibration lines, or set "
+            "coils.calibration_width to take a centre with gaps"
+        )
+    return int(min(sampled, region.widest))
+
+
+def _fitting_width(
+    region: Region, width: int | None, sampled: float, spokes: torch.Tensor, matrix: tuple[int, int]
+) -> int:
     """The region's width as a multiple of 4, no wider than the spokes reach."""
-    n_angles = len(torch.unique(_angle_class(spokes)))
-    sampled = 2 * n_angles / math.pi
     needed = region.narrowest if width is None else width
     if 2 * sampled < needed and not region.is_rough:
         _log.warning(
-            "%d angles sample %.0f cycles per field of view at the Nyquist rate, less than half of the "
+            "the readouts sample %.0f cycles per field of view at the Nyquist rate, less than half of the "
             "calibration region's %d: coil maps may be inaccurate",
-            n_angles,
             sampled,
             needed,
         )
@@ -170,48 +185,5 @@ def _columns(spokes: torch.Tensor, width: int) -> slice:
     return slice(int(inside[0]), int(inside[-1]) + 1)
 
 
-def _density(spokes: torch.Tensor, width: int) -> torch.Tensor:
-    """Area of each sample in k-space: its spoke's share of the half circle times the ramp."""
-    radius = _radius(spokes)
-    ends = spokes[:, -1] - spokes[:, 0]
-    step = torch.linalg.vector_norm(ends, dim=-1, keepdim=True) / max(spokes.shape[1] - 1, 1)
-    # The mean of |k| over the sample's length, which is not 0 at the centre.
-    ramp = torch.where(radius < step / 2, (radius**2 + step**2 / 4) / step, radius)
-    area = math.pi * _shares(_angle(spokes))[:, None] * ramp * step
-    return torch.where(radius <= width / 2 + _RIM, area, 0).to(torch.float32)
-
-
-def _shares(angle: torch.Tensor) -> torch.Tensor:
-    """Share of every spoke in the half circle, from angles (spoke,) in classes.
-
-    It is half the gaps to the neighbouring angles, evened out between spokes of about the same angle, so that
-    repeated angles, gaps and fields of view of unequal sides are weighted right. Spokes give their gaps to
-    the two classes between which they lie and take back what is due to them: the shares change as little as
-    the angles do, wherever classes begin.
-    """
-    order = torch.argsort(angle)
-    ordered = angle[order]
-    gaps = torch.diff(ordered, append=ordered[:1] + _ANGLE_CLASSES)
-    given = torch.empty_like(angle).index_copy_(0, order, (gaps + gaps.roll(1)) / (2 * _ANGLE_CLASSES))
-    below = angle.floor()
-    classes = torch.stack([below, below + 1]).long() % _ANGLE_CLASSES
-    parts = torch.stack([below + 1 - angle, angle - below])
-    counts, sums = angle.new_zeros(2, _ANGLE_CLASSES)
-    counts.put_(classes, parts, accumulate=True)
-    sums.put_(classes, parts * given, accumulate=True)
-    return (parts * (sums / counts.clamp_min(1e-9))[classes]).sum(0)
-
-
 def _radius(spokes: torch.Tensor) -> torch.Tensor:
     return torch.linalg.vector_norm(spokes, dim=-1)
-
-
-def _angle(spokes: torch.Tensor) -> torch.Tensor:
-    """Angle of every spoke in classes of the half circle, float64."""
-    ends = (spokes[:, -1] - spokes[:, 0]).nan_to_num().double()
-    return (torch.atan2(ends[:, 1], ends[:, 0]) * (_ANGLE_CLASSES / math.pi)).remainder(_ANGLE_CLASSES)
-
-
-def _angle_class(spokes: torch.Tensor) -> torch.Tensor:
-    """Number of each spoke's angle among the classes of the half circle."""
-    return (_angle(spokes) + _BETWEEN).floor().long() % _ANGLE_CLASSES

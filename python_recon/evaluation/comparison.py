@@ -10,17 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
+from types import MappingProxyType
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from python_recon.acquisition.radial.extent import narrow
+from python_recon.acquisition.field_of_view import narrow
 from python_recon.acquisition.spokes import spoke_numbers
 from python_recon.coil_maps import estimate
 from python_recon.config import Config
 from python_recon.data import CoilMaps, ImageSeries, KSpace
 from python_recon.errors import DataError, ReconError, ShapeError
-from python_recon.evaluation.liveliest import liveliest_point
+from python_recon.evaluation.liveliest import liveliest_point, quietest
 from python_recon.evaluation.metrics import match_scale
 from python_recon.evaluation.scoring import Normalisation, truth_scores
 from python_recon.evaluation.splitting import split
@@ -71,7 +72,7 @@ class Comparison:
     truth: np.ndarray | None
     """(frame, y, x) magnitude."""
     point: tuple[int, int]
-    """Pixel (y, x) where the truth, else the first method, moves most."""
+    """Pixel (y, x) where the truth, else the method with the least noise, moves most."""
     sampling: Sampling
     normalisation: Normalisation = "least_squares"
     """Of the scores against the truth."""
@@ -82,6 +83,7 @@ def compare(
     methods: Sequence[str],
     config: Config,
     *,
+    options: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     truth: np.ndarray | None = None,
     retrospective_spokes: int | None = None,
     normalisation: Normalisation = "least_squares",
@@ -97,6 +99,8 @@ def compare(
         Names of presets. A method that fails gets a row that says why; the others go on.
     config
         Holds for all methods; its ``options`` belong to its own ``method``.
+    options
+        Of other methods, by their names.
     truth
         (frame, y, x), in the frames and the matrix of ``kspace``. No method sees it.
     retrospective_spokes
@@ -110,21 +114,21 @@ def compare(
     Raises
     ------
     ConfigError
-        For an unknown method.
+        For an unknown method, or an option that it has not.
     DataError
         If the truth does not fit the k-space, or the frames have fewer spokes than asked for.
     """
     for method in methods:
-        resolve(method, {})  # imports it as well, which should not count as its time
+        resolve(method, options.get(method, {}))  # imports it as well, which should not count as its time
     _check_truth(truth, kspace)
     kept, held_out, config = split(kspace, retrospective_spokes, config, holds_out=truth is None)
     _start_libraries(config)
     runs = [
-        _run(method, kept, config, part_of(report, number, len(methods), method))
+        _run(method, kept, _own(config, method, options), part_of(report, number, len(methods), method))
         for number, method in enumerate(methods)
     ]
     good = {run.method: narrow(run.series.images, kspace.matrix) for run in runs if run.series is not None}
-    reference = truth if truth is not None else next(iter(good.values()), np.zeros((1, 1, 1)))
+    reference = _reference(truth, list(good.values()))
     if held_out is None:
         score: Score = partial(_truth_scores, truth=reference, normalisation=normalisation)
     else:
@@ -137,6 +141,20 @@ def compare(
         sampling=_sampling(kspace, kept, held_out),
         normalisation=normalisation,
     )
+
+
+def _own(config: Config, method: str, options: Mapping[str, Mapping[str, Any]]) -> Config:
+    """The configuration with a method's own options, where it has some."""
+    if method not in options:
+        return config
+    return config.model_copy(update={"method": method, "options": dict(options[method])})
+
+
+def _reference(truth: np.ndarray | None, images: Sequence[np.ndarray]) -> np.ndarray:
+    """What scale and place are taken from: the truth, else the series with the least noise."""
+    if truth is not None:
+        return truth
+    return images[quietest(images)] if images else np.zeros((1, 1, 1))
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from types import MappingProxyType
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -45,6 +46,7 @@ def evaluate(
     methods: Sequence[str],
     config: Config,
     *,
+    options: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     spokes: Sequence[int | None] = (None,),
     normalisation: Normalisation = "least_squares",
     report: ProgressReport = silent,
@@ -55,7 +57,7 @@ def evaluate(
     ----------
     sources
         The scans.
-    methods, config, normalisation
+    methods, config, options, normalisation
         As of ``comparison.compare``.
     spokes
         Spokes to keep of every frame; None: all.
@@ -87,6 +89,7 @@ def evaluate(
                 kspace,
                 methods,
                 config,
+                options=options,
                 truth=truth,
                 retrospective_spokes=number,
                 normalisation=normalisation,

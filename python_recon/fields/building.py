@@ -17,6 +17,7 @@ from python_recon.fields.field import CoilwiseField, KSpaceField, PlainField, Se
 from python_recon.fields.hash_grid import HashGrid
 from python_recon.fields.mlp import Mlp
 from python_recon.fields.siren import Siren
+from python_recon.fields.sizes import Layers, Width
 from python_recon.fields.time_axis import AxisKind, TemporalHarmonics, harmonics_of
 
 
@@ -33,9 +34,9 @@ class FieldOptions(Section):
     """Number of Fourier features."""
     sigma: float = Field(5.0, gt=0, le=1000)
     """Standard deviation of the frequencies of the features."""
-    width: int = Field(128, ge=1, le=4096)
+    width: Width = 128
     """Width of the layers."""
-    layers: int = Field(3, ge=1, le=64)
+    layers: Layers = 3
     """Number of sine or ReLU layers, without the linear output layer."""
     omega: float = Field(20.0, gt=0, le=1000)
     """Frequency factor of the sine layers."""

@@ -12,7 +12,7 @@ import math
 import torch
 from torch import nn
 
-from python_recon.errors import DataError, ShapeError
+from python_recon.errors import ShapeError
 
 
 class FourierFeatures(nn.Module):
@@ -49,42 +49,6 @@ class FourierFeatures(nn.Module):
         """Frequencies drawn from N(0, sigma^2), as published."""
         normal = torch.randn(n_frequencies, n_dims, generator=generator, device=generator.device)
         return cls(sigma * normal)
-
-    @classmethod
-    def from_image_power(
-        cls,
-        image: torch.Tensor,
-        n_frequencies: int,
-        generator: torch.Generator,
-        k_max: float | None = None,
-    ) -> FourierFeatures:
-        """Frequencies of where the object is: each is the position of a pixel, drawn by its magnitude.
-
-        The position within the pixel is uniform. The features then span k-space that belongs to the object
-        and none that would put signal into the air around it.
-
-        Parameters
-        ----------
-        image
-            (y, x), real or complex; it may be of low resolution, but must show the whole field of view.
-        k_max
-            Cycles per field of view at k = 1; by default half the longer axis of ``image``, which is right
-            when the image has the matrix of the scan.
-
-        Raises
-        ------
-        ShapeError
-            If the image has other than two axes.
-        DataError
-            If it is zero everywhere or not finite.
-        """
-        weights = _drawing_weights(image).to(generator.device)
-        size = torch.tensor(weights.shape, device=generator.device)
-        pixel = torch.multinomial(weights.flatten(), n_frequencies, replacement=True, generator=generator)
-        index = torch.stack([pixel // size[1], pixel % size[1]], -1)
-        jitter = torch.rand(n_frequencies, 2, generator=generator, device=generator.device) - 0.5
-        position = (index - size // 2 + jitter) / size
-        return cls((max(image.shape) / 2 if k_max is None else k_max) * position.flip(-1))
 
     def forward(self, coordinates: torch.Tensor) -> torch.Tensor:
         """(..., dimension) -> (..., 2 * frequency): all cosines, then all sines."""
@@ -150,17 +114,3 @@ class Stiff(nn.Module):
         """
         dynamic = self.dynamic(k).unsqueeze(-1) * temporal.unsqueeze(-2)
         return torch.cat([self.static(k), dynamic.flatten(-2)], -1)
-
-
-def _drawing_weights(image: torch.Tensor) -> torch.Tensor:
-    """(y, x) magnitude with its largest pixel 1."""
-    if image.ndim != 2:
-        raise ShapeError(f"the image has shape {tuple(image.shape)}, expected (y, x)")
-    magnitude = image.abs()
-    largest = float(magnitude.max())
-    if not 0 < largest < math.inf:
-        raise DataError(
-            f"the largest pixel of the image that the frequencies are drawn from is {largest}, expected a "
-            "positive number: check the low-resolution image, or draw them from a normal distribution"
-        )
-    return magnitude / largest

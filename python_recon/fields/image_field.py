@@ -18,8 +18,11 @@ from python_recon.fields.breathing import TemporalBasis
 from python_recon.fields.hash_grid import HashGrid
 from python_recon.fields.low_rank import LowRankStart, frames_of
 from python_recon.fields.mlp import Mlp
+from python_recon.fields.resampling import resample_images
+from python_recon.fields.sizes import Cells, Features, Layers, TableSize, Width
 from python_recon.fields.view import FramesAt, View
 from python_recon.judging.shares import WHOLE, Shares
+from python_recon.operators.reach import DISC, within_reach
 
 _POINTS = 1 << 18
 """Places evaluated together."""
@@ -30,17 +33,17 @@ class ImageFieldOptions(Section):
 
     levels: int = Field(6, ge=2, le=32)
     """Levels of the hash grid."""
-    features: int = Field(4, ge=1, le=32)
+    features: Features = 4
     """Features of a level."""
-    coarsest_cells: int = Field(8, ge=1, le=1024)
+    coarsest_cells: Cells = 8
     """Cells of the coarsest level along an axis."""
     cells_per_pixel: float = Field(1.0, gt=0, le=16)
     """Of the finest level, along an axis."""
-    log2_table_size: int = Field(18, ge=4, le=24)
+    log2_table_size: TableSize = 18
     """Most entries of a level, as a power of two."""
-    width: int = Field(64, ge=1, le=4096)
+    width: Width = 64
     """Of the ReLU layers."""
-    layers: int = Field(2, ge=1, le=64)
+    layers: Layers = 2
     """ReLU layers, the linear output not counted."""
 
 
@@ -49,17 +52,17 @@ class SpaceTimeOptions(Section):
 
     levels: int = Field(16, ge=1, le=32)
     """Levels of the hash grid."""
-    features: int = Field(2, ge=1, le=32)
+    features: Features = 2
     """Features of a level."""
-    log2_table_size: int = Field(19, ge=4, le=24)
+    log2_table_size: TableSize = 19
     """Most entries of a level, as a power of two; 24 was published and takes some 10 GB."""
-    base_resolution: int = Field(16, ge=1, le=1024)
+    base_resolution: Cells = 16
     """Cells of the coarsest level along an axis."""
     scale: float = Field(2.0, ge=1, le=4)
     """Ratio of the resolutions of successive levels."""
-    width: int = Field(128, ge=1, le=4096)
+    width: Width = 128
     """Of the ReLU layers."""
-    layers: int = Field(5, ge=1, le=64)
+    layers: Layers = 5
     """ReLU layers, the linear output not counted."""
 
 
@@ -188,12 +191,18 @@ class SpaceTimeField(ImageField):
 
 
 class Correction(ImageField):
-    """What a field adds to the start that it was taught."""
+    """What a field adds to the start that it was taught, in the disc of k-space that spokes reach.
+
+    Between pixels it is interpolated by its k-space.
+    """
 
     def __init__(self, field: ComponentField, taught: LowRankStart) -> None:
         super().__init__()
         self.field, self.taught = field, taught
 
     def at(self, view: View, shares: Shares = WHOLE) -> FramesAt:
-        fitted, taught = self.field.at(view, shares), self.taught.at(view, shares)
+        parts = (self.field.components(View.whole(self.field.matrix)), self.taught.pixels)
+        seen = [view.cut(resample_images(within_reach(part, DISC), view.matrix)) for part in parts]
+        fitted = frames_of(seen[0], self.field.temporal, shares)
+        taught = frames_of(seen[1], self.taught.temporal, shares)
         return lambda t: fitted(t) - taught(t)

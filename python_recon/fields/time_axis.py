@@ -119,27 +119,6 @@ class TimeAxis:
             t = np.interp(times, known[:, 0], known[:, 1])
         return np.clip(t, 0, 1).astype(np.float32)  # type: ignore[no-any-return]
 
-    def features(
-        self, t: torch.Tensor, n_harmonics: int, respiration: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """Functions of coordinates t (time,): (time, 2 * n_harmonics), see :class:`TemporalHarmonics`.
-
-        With the respiratory coordinate (time,) of the same moments, as many functions of it follow. The
-        range is checked, which waits for the device: within a step call the harmonics themselves.
-
-        Raises
-        ------
-        DataError
-            If a coordinate lies outside 0..1, or a respiratory one outside 0..0.5.
-        """
-        _check_range("time", t, 1.0)
-        of_time: torch.Tensor = TemporalHarmonics(harmonics_of(self.kind), n_harmonics).to(t.device)(t)
-        if respiration is None:
-            return of_time
-        _check_range("respiratory", respiration, RESPIRATORY_SPAN)
-        of_breath = TemporalHarmonics("periodic", n_harmonics).to(t.device)(respiration)
-        return torch.cat([of_time, of_breath], -1)
-
     def _beats(self, times: np.ndarray) -> np.ndarray:
         """Beats, with fractions, since the first R wave."""
         r_waves = np.asarray(self.r_waves_s or (self.start_s,))
@@ -281,12 +260,3 @@ def _spline(basis: np.ndarray, times: np.ndarray, is_periodic: bool) -> tuple[np
     straight[2], straight[3] = spline(ends, 1), spline(ends)
     pieces = np.concatenate([straight[:, :1], spline.c, straight[:, 1:]], axis=1)
     return np.append(times[0], times), pieces
-
-
-def _check_range(name: str, coordinate: torch.Tensor, highest: float) -> None:
-    low, high = (float(end) for end in coordinate.aminmax())
-    if not (low >= -_TOLERANCE and high <= highest + _TOLERANCE):
-        raise DataError(
-            f"{name} coordinates from {low:g} to {high:g} are asked for, expected 0 to {highest:g}: "
-            "make them from seconds with TimeAxis.of, or ask for moments within the scan"
-        )

@@ -51,6 +51,8 @@ class Descent:
     """Judgements without a clearly better one, after which the fit has converged."""
     settles_from: float = 0.0
     """Share of the steps before which it cannot have converged."""
+    looks: int = LOOKS
+    """How often it is judged on its way."""
 
 
 @dataclass
@@ -67,6 +69,8 @@ class FitReport:
     """What held-out spokes chose, by its name."""
     losses: list[float] = field(default_factory=list)
     """Data term at every judgement."""
+    judged_at: list[int] = field(default_factory=list)
+    """Steps done at every judgement."""
     held_out: list[float] = field(default_factory=list)
     """Error of the held-out spokes at every judgement; empty without any."""
 
@@ -185,7 +189,7 @@ class _Descent:
     def loop(self) -> None:
         """All steps."""
         steps, report = self.descent.steps, self.report
-        every = max(1, steps // LOOKS)
+        every = max(1, steps // self.descent.looks)
         for number in range(steps):
             done = min(1.0, max(number / steps, (time.monotonic() - self.started) / self.seconds))
             self._set_rates(self.descent.rate(done))
@@ -218,6 +222,7 @@ class _Descent:
         """Judge the field, keep it if it is the best so far, and tell the user."""
         report = self.report
         report.losses.append(loss)
+        report.judged_at.append(report.steps)
         error, shares = loss if _is_finite(self.net) else math.nan, WHOLE  # the loss is that before the step
         if self.judge is not None:
             error, shares = self.judge()
@@ -236,7 +241,7 @@ class _Descent:
 
     def _has_settled(self) -> bool:
         """Whether nothing better has been seen for a while, early stages of the fit not counted."""
-        since = max(self.last_better, math.ceil(self.descent.settles_from * LOOKS))
+        since = max(self.last_better, math.ceil(self.descent.settles_from * self.descent.looks))
         return len(self.report.losses) - since >= self.descent.patience
 
 

@@ -38,7 +38,7 @@ class Facts(Section):
     """What a network's training has to cover of a scan."""
 
     encoding: str
-    """radial, or lines where readouts do not pass the centre."""
+    """A name of :mod:`python_recon.acquisition.encoding`."""
     frames: int = Field(ge=1, le=1_000_000)
     spokes: int = Field(ge=1, le=1_000_000)
     """Of a frame."""
@@ -50,9 +50,8 @@ class Facts(Section):
     @classmethod
     def of(cls, kspace: KSpace) -> Self:
         """Of prepared k-space."""
-        nearest = torch.as_tensor(kspace.trajectory).norm(dim=-1).amin(-1)
         return cls(
-            encoding="radial" if bool((nearest <= 1).float().mean() > 0.9) else "lines",
+            encoding=kspace.encoding,
             frames=kspace.n_frames,
             spokes=kspace.n_spokes,
             matrix=max(kspace.matrix),

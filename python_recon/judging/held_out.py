@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from python_recon.acquisition.encoding import encoding_of
 from python_recon.acquisition.spokes import every_kth_spoke, own_spokes
 from python_recon.data import CoilMaps, KSpace
 
@@ -23,9 +24,9 @@ def split_spokes(kspace: KSpace, share: float) -> tuple[np.ndarray, np.ndarray]:
 def prediction_error(images: np.ndarray, maps: CoilMaps, held_out: KSpace) -> float:
     """How badly images predict spokes that they were not made from; 0 is best, 1 is what no image gives.
 
-    The relative L2 error of all coils' samples, each weighted by the area of k-space it stands for (its
-    radius), or the few samples at the centre would decide alone. The images may be off by one complex
-    factor for the series, which is fitted. Noise sets a floor that is the same for all methods.
+    The relative L2 error of all coils' samples, each weighted by the area of k-space it stands for (of
+    a spoke its radius), or the few samples at the centre would decide alone. The images may be off by one
+    complex factor for the series, which is fitted. Noise sets a floor that is the same for all methods.
 
     Parameters
     ----------
@@ -41,8 +42,8 @@ def prediction_error(images: np.ndarray, maps: CoilMaps, held_out: KSpace) -> fl
     trajectory = np.asarray(held_out.trajectory, dtype=np.float32)
     coil_images = (images[:, None] * np.asarray(maps.maps)).astype(np.complex64)
     predicted = Nufft(trajectory, held_out.matrix).forward(coil_images)
-    radius = np.linalg.norm(trajectory, axis=-1)
-    weight = (radius * own_spokes(held_out)[..., None])[:, None]
+    importance = encoding_of(held_out).importance(trajectory)
+    weight = (importance * own_spokes(held_out)[..., None])[:, None]
     measured = np.asarray(held_out.data)
     energy = (weight * np.abs(predicted) ** 2).sum(dtype=np.float64)
     factor = (weight * predicted.conj() * measured).sum(dtype=np.complex128) / energy if energy else 0.0

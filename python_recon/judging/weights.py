@@ -14,6 +14,7 @@ from python_recon.acquisition.coil_compression import apply_compression, compres
 from python_recon.arrays import like
 from python_recon.config import CoilConfig, Section
 from python_recon.data import CoilMaps, KSpace
+from python_recon.judging.gaps import Gaps, has_gaps
 from python_recon.judging.risk import Risk
 from python_recon.resources.schedule import Budget
 
@@ -62,8 +63,9 @@ def tuned(
     """The options with a number for every weight that is ``auto``.
 
     All of them are raised and lowered together, by factors of 2, in runs of the method itself on few virtual
-    coils, each run once more on data with a little more noise. What is chosen depends on the data only, not
-    on the time that it took, unless the time is over.
+    coils, each run once more on data with a little more noise and, where the spokes leave gaps, on parts of
+    them (:mod:`python_recon.judging.gaps`). What is chosen depends on the data only, not on the time that it
+    took, unless the time is over.
 
     Parameters
     ----------
@@ -84,6 +86,8 @@ def tuned(
     few, few_maps = _with_few_coils(kspace, maps)
     risk = Risk(few, few_maps)
     runs = [prepare(data, few_maps) for data in (few, risk.disturbed)]
+    gaps = Gaps(few, few_maps) if has_gaps(few) else None
+    runs_without = [prepare(data, few_maps) for data in gaps.without] if gaps else []
     reserve_s = budget.left_s / 2
 
     def scaled(factor: float) -> _Options:
@@ -91,7 +95,11 @@ def tuned(
 
     def risk_of(factor: float) -> float:
         budget.report("choosing the regularisation", 0.0)
-        return risk.of(*(images_of(scaled(factor)) for images_of in runs)).of_noise
+        tried = scaled(factor)
+        at_samples = risk.of(*(images_of(tried) for images_of in runs)).of_noise
+        return (
+            gaps.widened(at_samples, [images_of(tried) for images_of in runs_without]) if gaps else at_samples
+        )
 
     return scaled(least_risk(risk_of, lambda: budget.left_s < reserve_s))
 

@@ -1,4 +1,4 @@
-"""Losses of k-space, usable in any training loop.
+"""Losses of k-space that fits minimise, usable in any training loop.
 
 They need PyTorch alone. Coordinates in k-space are (..., 2), kx before ky, from -1 to 1, as in the papers;
 values are complex, coils last.

@@ -1,4 +1,4 @@
-"""One module a method; ``registry`` names them, and calling this package lists them: ``methods()``."""
+"""One module for each method, with its options; ``registry`` names them; ``methods()`` lists them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """A slice that was solved in its temporal subspace, as the networks that change its component images need it.
 
-Shared by networks that are fitted to the scan itself and by those that were trained on other scans.
+As :mod:`~python_recon.methods.zero_shot` has it for networks that the scan itself teaches; here for those
+that were trained on other scans, and for their training.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from typing import Protocol
 import torch
 
 from python_recon.data import CoilMaps, KSpace
-from python_recon.fitting.recorrupted import NOISE_OF_A_PAIR, Pair, PairMaker, Start
+from python_recon.fitting.pairs import Pair, SolvedSlice, Start
+from python_recon.fitting.recorrupted import NOISE_OF_A_PAIR, PairMaker
 from python_recon.judging.risk import Risk
-from python_recon.methods.subspace import LowRank, SubspaceOptions, SubspaceSolver, choose, projected
+from python_recon.methods.subspace import LowRank, SubspaceOptions, SubspaceSolver, choose
+from python_recon.operators.reach import reach_of, within_reach
 from python_recon.operators.sense import density_of
 from python_recon.operators.toeplitz import SubspaceGram, point_spread_kernels
 from python_recon.resources.schedule import Budget
@@ -61,50 +64,45 @@ class ComponentScan:
         return self.solver.gram(self.solution)
 
     @cached_property
-    def dense_gram(self) -> SubspaceGram:
-        """The same with the density as the weights, which makes it an integral over the image."""
+    def solved(self) -> SolvedSlice:
+        """What pairs are made of."""
+        return SolvedSlice(self.kspace, self.maps, self.solution.basis, self.solution.components)
+
+    def make_pairs(self, wanted: int, options: PairOptions, budget: Budget) -> list[Pair]:
+        """Recorrupted ones, as many as are wanted; fewer where the time is up.
+
+        Their loss is quadratic: the density makes it an integral over the image.
+        """
+        pairs = list[Pair]()
+        solve = self._noisier(NOISE_OF_A_PAIR, options)
         kernels = point_spread_kernels(self.kspace.trajectory, density_of(self.kspace), self.kspace.matrix)
-        return SubspaceGram(kernels, self.maps.maps, self.solution.basis)
+        dense_gram = SubspaceGram(kernels, self.maps.maps, self.solution.basis)
+        maker = PairMaker(self.solved, (self.gram, dense_gram))
+        while len(pairs) < wanted and not budget.is_spent:
+            pairs.append(maker.pair(options.seed + len(pairs), solve))
+            budget.report("pairs of noisier data", len(pairs) / wanted)
+        return pairs
 
-    @cached_property
-    def _maker(self) -> PairMaker:
-        images, components = self.solution.images, self.solution.components
-        grams = (self.gram, self.dense_gram)
-        return PairMaker(self.kspace, self.maps, images, components, self._project, grams)
+    @property
+    def own_start(self) -> Start:
+        """The solution of the data as they are."""
+        return self.solved.start(self.solved.missing, self.gram, lambda _residual: self.solution.components)
 
-    def _project(self, series: torch.Tensor) -> torch.Tensor:
-        return projected(self.solution.basis, series)
+    def disturbed_start(self, risk: Risk, options: PairOptions) -> Start:
+        """That of the disturbed data of the risk."""
+        disturbance = risk.disturbed.data - self.kspace.data
+        return self.solved.start(self.solved.missing + disturbance, self.gram, self._noisier(1.0, options))
+
+    def within_reach(self, change: torch.Tensor) -> torch.Tensor:
+        """A change (component, y, x) without what lies further out in k-space than any sample."""
+        return within_reach(change, reach_of(self.kspace))
+
+    def images_of(self, components: torch.Tensor) -> torch.Tensor:
+        """(frame, y, x)."""
+        return replace(self.solution, components=components).images
 
     def _noisier(self, noise: float, options: PairOptions) -> Callable[[torch.Tensor], torch.Tensor]:
         """Solves data whose noise is so many times that of the scan."""
         return lambda residual: self.solver.solve_noisier(
             self.solution, self.gram, residual, noise, options.start_steps
         )
-
-    def make_pairs(self, wanted: int, options: PairOptions, budget: Budget) -> list[Pair]:
-        """As many as are wanted; fewer where the time is up."""
-        pairs = list[Pair]()
-        solve = self._noisier(NOISE_OF_A_PAIR, options)
-        while len(pairs) < wanted and not budget.is_spent:
-            pairs.append(self._maker.pair(options.seed + len(pairs), solve))
-            budget.report("pairs of noisier data", len(pairs) / wanted)
-        return pairs
-
-    @property
-    def noise_energy(self) -> float:
-        """Of the data, weighed by the density."""
-        return self._maker.noise_energy
-
-    @property
-    def own_start(self) -> Start:
-        """The solution of the data as they are."""
-        return self._maker.own_start()
-
-    def disturbed_start(self, risk: Risk, options: PairOptions) -> Start:
-        """That of the disturbed data of the risk."""
-        disturbance = risk.disturbed.data - self.kspace.data
-        return self._maker.start(disturbance, self._noisier(1.0, options))
-
-    def images_of(self, components: torch.Tensor) -> torch.Tensor:
-        """(frame, y, x)."""
-        return replace(self.solution, components=components).images

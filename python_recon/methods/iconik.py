@@ -175,8 +175,12 @@ def _choose(stages: list[_Stage], failure: str) -> tuple[_Stage, str]:
 
 def _joined(reports: list[FitReport]) -> FitReport:
     """One report of all stages; it stopped as the last of them did."""
+    before = [sum(report.steps for report in reports[:stage]) for stage in range(len(reports))]
     return replace(
         reports[-1],
+        judged_at=[
+            first + step for first, report in zip(before, reports, strict=True) for step in report.judged_at
+        ],
         steps=sum(report.steps for report in reports),
         best_step=sum(report.steps for report in reports[:-1]) + reports[-1].best_step,
         losses=[loss for report in reports for loss in report.losses],

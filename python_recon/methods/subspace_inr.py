@@ -49,6 +49,7 @@ from python_recon.judging.weights import Weight, number
 from python_recon.methods.field_problem import FieldProblem
 from python_recon.methods.registry import Method, Reconstruction
 from python_recon.methods.subspace import SubspaceOptions, choose, temporal_basis
+from python_recon.operators.reach import DISC, within_reach
 from python_recon.operators.sense import data_weights
 from python_recon.operators.sense_problem import right_side_noise, time_average
 from python_recon.resources.memory import Size, series_need
@@ -220,7 +221,7 @@ def held_out_judge(
     def judgement() -> tuple[float, Shares]:
         components = net.components(view)
         if start is not None:
-            components = components - start.pixels
+            components = within_reach(components - start.pixels, DISC)
         return judge(lambda k, _t: torch.stack(list(places[id(k)].signals(components))))
 
     return judgement

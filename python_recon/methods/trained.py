@@ -23,7 +23,7 @@ from python_recon.config import Section
 from python_recon.data import CoilMaps, KSpace
 from python_recon.errors import BackendError, DataError
 from python_recon.fitting.descent import Descent, adam, cosine, descend
-from python_recon.fitting.recorrupted import Start, quadratic
+from python_recon.fitting.pairs import Pair, Start
 from python_recon.fitting.trained_model import Card, Facts, load_model
 from python_recon.judging.risk import Risk
 from python_recon.judging.shares import WHOLE, Shares
@@ -132,21 +132,19 @@ class _End:
         optimiser = adam(weights, self._options.adapt_rate, device)
         learned, judges = pairs[:-_JUDGES], pairs[-_JUDGES:]
 
-        def error(start: Start, target: torch.Tensor) -> torch.Tensor:
-            change = self._change(network, start)
-            return 1 + quadratic(self._scan.dense_gram, change, target) / self._scan.noise_energy
+        def error(pair: Pair) -> torch.Tensor:
+            return pair.loss(self._change(network, pair.start), 0)
 
         def step(number: int, _done: float) -> torch.Tensor:
-            pair = learned[number % len(learned)]
             optimiser.zero_grad(set_to_none=True)
-            loss = error(pair.start, pair.target)
+            loss = error(learned[number % len(learned)])
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             return loss.detach()
 
         @torch.no_grad()
         def judge() -> tuple[float, Shares]:
-            return float(torch.stack([error(pair.start, pair.target) for pair in judges]).mean()), WHOLE
+            return float(torch.stack([error(pair) for pair in judges]).mean()), WHOLE
 
         report = descend(
             network,
@@ -162,7 +160,7 @@ class _End:
         noise = self._scan.kspace.noise
         std = noise.std if noise is not None else 0.0
         changed: torch.Tensor = network(self._scan.gram, start.components, start.residual, std)
-        return changed
+        return self._scan.within_reach(changed)
 
 
 def trained_need(size: Size, options: TrainedOptions) -> float:

@@ -24,11 +24,11 @@ from python_recon.acquisition.gating.spoke_phases import (
     respiratory_position,
     sort_spokes,
 )
-from python_recon.acquisition.radial.density import fill_density
 from python_recon.config import DensityConfig, Section
 from python_recon.data import CoilMaps, KSpace
 from python_recon.methods.grasp import minimise_variation
 from python_recon.methods.registry import Method, Reconstruction
+from python_recon.operators.density import fill_density
 from python_recon.operators.differences import neighbour_differences
 from python_recon.resources.memory import Size, series_need
 from python_recon.resources.schedule import Budget, Steps

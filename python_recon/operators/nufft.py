@@ -1,7 +1,8 @@
-"""Non-uniform FFT of radial frames, batched over coils, on CPU and CUDA.
+"""Fourier transform of frames to samples anywhere, batched over coils, on CPU and CUDA.
 
 The transform itself is done by finufft (NumPy and Torch arrays on the CPU), by cufinufft (CuPy and Torch
-arrays on CUDA) or by the project's own sparse gridder, which needs nothing but Torch.
+arrays on CUDA) or by the project's own sparse gridder, which needs nothing but Torch. Samples that
+all lie on the grid are transformed by a plain FFT.
 
 References: Barnett, Magland, af Klinteberg, doi:10.1137/18M120885X; Shih et al.,
 doi:10.1109/IPDPSW52791.2021.00105.
@@ -19,7 +20,7 @@ from typing import Any, Literal, Protocol
 from python_recon.arrays import Array, is_torch
 from python_recon.errors import BackendError, DataError, ShapeError
 
-Library = Literal["auto", "finufft", "cufinufft", "gridder"]
+Library = Literal["auto", "grid", "finufft", "cufinufft", "gridder"]
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class SeriesPlan(Protocol):
 
 
 class Nufft:
-    """Images to the radial k-space of every frame, and back by the adjoint.
+    """Images to the k-space of every frame, and back by the adjoint.
 
     Parameters
     ----------
@@ -53,8 +54,8 @@ class Nufft:
     tolerance
         Relative accuracy asked of the transform.
     library
-        Which implementation; ``auto`` takes finufft on the CPU, and on CUDA cufinufft where it is
-        installed, else the gridder.
+        Which implementation; ``auto`` takes an exact FFT where all samples of Torch tensors lie on the grid,
+        else finufft on the CPU, and on CUDA cufinufft where it is installed, else the gridder.
 
     Raises
     ------
@@ -125,6 +126,12 @@ class Nufft:
 
 def _plan_type(trajectory: Array, library: Library) -> Any:
     on_cuda = "cupy" in type(trajectory).__module__ or (is_torch(trajectory) and trajectory.is_cuda)
+    if library == "auto" and _is_on_grid(trajectory):
+        library = "grid"
+    if library == "grid":
+        from python_recon.operators.grid_plan import GridPlan
+
+        return GridPlan
     if library == "auto":
         library = cuda_library() if on_cuda else "finufft"
     if library == "gridder":
@@ -139,6 +146,14 @@ def _plan_type(trajectory: Array, library: Library) -> Any:
     return plans.FinufftPlan
 
 
+def _is_on_grid(trajectory: Array) -> bool:
+    if not is_torch(trajectory):
+        return False
+    from python_recon.operators.grid_plan import is_on_grid
+
+    return is_on_grid(trajectory)
+
+
 @functools.cache
 def cuda_library() -> Literal["cufinufft", "gridder"]:
     """What transforms on CUDA where nothing is asked for; the log says once which, and why not the other."""
@@ -151,17 +166,6 @@ def cuda_library() -> Literal["cufinufft", "gridder"]:
         return "gridder"
     _log.info("NUFFTs on CUDA are done by cufinufft %s", version)
     return "cufinufft"
-
-
-def has_cufinufft() -> bool:
-    """Whether cufinufft can be used."""
-    from python_recon.operators.plans import load_cufinufft
-
-    try:
-        load_cufinufft()
-    except BackendError:
-        return False
-    return True
 
 
 def _differentiable(array: Array, function: Any, adjoint: Any) -> Array:

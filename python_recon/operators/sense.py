@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from python_recon.acquisition.encoding import encoding_of
 from python_recon.data import CoilMaps, KSpace
 from python_recon.errors import ShapeError
 from python_recon.operators.nufft import Library, Nufft
@@ -61,9 +62,7 @@ def data_weights(kspace: KSpace) -> torch.Tensor:
     spoils the conditioning; there a sample counts for its own cell only, one cycle per field of view wide.
     With these weights the normal operator has eigenvalues between 0 and about 1.
     """
-    radius = torch.linalg.vector_norm(kspace.trajectory, dim=-1)
-    spacing = (radius[..., 1:] - radius[..., :-1]).abs().amax(-1, keepdim=True)
-    return torch.minimum(density_of(kspace), spacing)
+    return encoding_of(kspace).data_weights(kspace, density_of(kspace))
 
 
 def density_of(kspace: KSpace) -> torch.Tensor:
@@ -73,3 +72,8 @@ def density_of(kspace: KSpace) -> torch.Tensor:
         raise ShapeError("the k-space has no density compensation; fill_density computes it")
     tensor: torch.Tensor = density
     return tensor
+
+
+def undersampling(kspace: KSpace) -> torch.Tensor:
+    """How many times more samples than the scan has it would take to sample a still object fully."""
+    return encoding_of(kspace).undersampling(kspace, density_of(kspace))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from python_recon.acquisition.encoding import encoding_of
 from python_recon.data import CoilMaps, KSpace
 from python_recon.errors import ShapeError
 from python_recon.operators.nufft import Nufft
@@ -21,7 +22,7 @@ class SenseProblem:
     """The data term in the form that needs no more NUFFT."""
 
     kernels: torch.Tensor
-    """(frame, 2 y, 2 x) point-spread kernels of the weighted trajectories."""
+    """(frame, 2 y, 2 x), or (frame, y, x) on a grid, point-spread kernels of the weighted trajectories."""
     maps: torch.Tensor
     """(coil, y, x)."""
     right_side: torch.Tensor
@@ -49,7 +50,7 @@ class SenseProblem:
 
 def time_average(kspace: KSpace, maps: CoilMaps) -> torch.Tensor:
     """Gridding image (y, x) of the spokes of all frames together."""
-    density = density_of(kspace) / kspace.n_frames
+    density = encoding_of(kspace).pooled_density(kspace, density_of(kspace))
     pooled = (kspace.data * density[:, None]).transpose(0, 1).flatten(1, 2)
     nufft = Nufft(kspace.trajectory.flatten(0, 1)[None], kspace.matrix)
     return combine(nufft.adjoint(pooled[None]), maps.maps)[0]

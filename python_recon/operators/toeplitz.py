@@ -1,8 +1,10 @@
 """Normal operators of radial SENSE as convolutions, without a NUFFT in the loop.
 
 ``F^H W F`` of a frame is a convolution with the point-spread function of its weighted trajectory; on a
-grid of twice the matrix it is exact (Fessler et al., doi:10.1109/TSP.2005.853152). Rows and columns that
-are padding on the way in, or cut on the way out, are not transformed, which saves a quarter of the FFTs.
+grid of twice the matrix it is exact (Fessler et al., doi:10.1109/TSP.2005.853152). Where all samples lie on
+the grid of the matrix itself, it is a product with their weights there, and nothing is padded. Rows and
+columns that are padding on the way in, or cut on the way out, are not transformed, which saves a quarter of
+the FFTs.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from collections.abc import Iterator
 
 import torch
 
+from python_recon.operators.grid_plan import cells_of, is_on_grid
 from python_recon.operators.nufft import Nufft
 from python_recon.resources.parallel import side_by_side
 
@@ -40,9 +43,11 @@ def point_spread_kernels(
 
     Returns
     -------
-        (frame, 2 y, 2 x) real float32. Columns are contiguous in memory, as an FFT along them leaves the
-        spectra that they multiply.
+        (frame, 2 y, 2 x) real float32, or (frame, y, x) of samples that lie on the grid. Columns are
+        contiguous in memory, as an FFT along them leaves the spectra that they multiply.
     """
+    if is_on_grid(trajectory):
+        return _summed_weights(trajectory, weights, matrix)
     grid = (2 * matrix[0], 2 * matrix[1])
     nufft = Nufft(2 * trajectory, grid, tolerance)
     scale = 2 / (matrix[0] * matrix[1]) ** 0.5
@@ -53,6 +58,14 @@ def point_spread_kernels(
         return torch.cat([_columns(nufft.of_frames(f).adjoint(strengths[f])[:, 0]) for f in blocks])
 
     return torch.cat(side_by_side(columns, len(trajectory), trajectory.device)).mT
+
+
+def _summed_weights(trajectory: torch.Tensor, weights: torch.Tensor, matrix: tuple[int, int]) -> torch.Tensor:
+    """Weights (frame, y, x) of the cells of the grid, in the order of an FFT."""
+    cells = cells_of(trajectory.flip(-1), (matrix[1], matrix[0])).flatten(1)
+    sums = weights.new_zeros(len(weights), matrix[1] * matrix[0], dtype=torch.float32)
+    sums.scatter_add_(1, cells, weights.flatten(1).float())
+    return sums.reshape(-1, matrix[1], matrix[0]).mT
 
 
 def _columns(spread: torch.Tensor) -> torch.Tensor:
@@ -68,7 +81,7 @@ class SenseGram:
     Parameters
     ----------
     kernels
-        (frame, 2 y, 2 x) from :func:`point_spread_kernels`.
+        (frame, 2 y, 2 x) or (frame, y, x) from :func:`point_spread_kernels`.
     maps
         (coil, y, x) complex coil maps.
     """
@@ -123,7 +136,7 @@ class SubspaceGram:
     Parameters
     ----------
     kernels
-        (frame, 2 y, 2 x) from :func:`point_spread_kernels`.
+        (frame, 2 y, 2 x) or (frame, y, x) from :func:`point_spread_kernels`.
     maps
         (coil, y, x) complex coil maps.
     basis
@@ -131,7 +144,7 @@ class SubspaceGram:
     """
 
     def __init__(self, kernels: torch.Tensor, maps: torch.Tensor, basis: torch.Tensor) -> None:
-        self._maps = maps
+        self._maps, self._grid = maps, kernels.shape[-2:]
         self._width = min(_COLUMNS[maps.device.type], kernels.shape[-1])
         pairs = torch.einsum("fk,fl->lkf", basis, basis).flatten(0, 1)
         columns = kernels.mT
@@ -149,9 +162,9 @@ class SubspaceGram:
         rows, columns = components.shape[-2:]
         result = torch.zeros_like(components)
         for maps in self._maps[coils]:
-            spectra = torch.fft.fft(components * maps, 2 * columns)
+            spectra = torch.fft.fft(components * maps, self._grid[1])
             for mixing, block in zip(self._mixing, torch.split(spectra, self._width, -1), strict=True):
-                mixed = _mix(mixing, torch.fft.fft(block, 2 * rows, dim=-2))
+                mixed = _mix(mixing, torch.fft.fft(block, self._grid[0], dim=-2))
                 block.copy_(torch.fft.ifft(mixed, dim=-2)[..., :rows, :])
             result += torch.fft.ifft(spectra)[..., :columns] * maps.conj()
         return result
@@ -167,18 +180,19 @@ def _mix(mixing: torch.Tensor, spectra: torch.Tensor) -> torch.Tensor:
 
 
 def convolve(images: torch.Tensor, kernels: torch.Tensor) -> torch.Tensor:
-    """Convolve images (..., y, x) with point-spread functions given as spectra (..., 2 y, 2 x)."""
+    """Convolve images (..., y, x) with kernels of :func:`point_spread_kernels`."""
     return _convolve(images, _doubled(kernels))
 
 
 def _doubled(kernels: torch.Tensor) -> torch.Tensor:
-    """Kernels (..., 2 x, 4 y), to multiply real and imaginary parts that lie side by side along y."""
+    """Kernels (..., x, twice y), to multiply real and imaginary parts that lie side by side along y."""
     return kernels.mT.repeat_interleave(2, -1)
 
 
 def _convolve(images: torch.Tensor, doubled: torch.Tensor) -> torch.Tensor:
     rows, columns = images.shape[-2:]
-    spectra = torch.fft.fft(torch.fft.fft(images, 2 * columns).mT, 2 * rows).contiguous()
+    padded_columns, padded_rows = doubled.shape[-2], doubled.shape[-1] // 2
+    spectra = torch.fft.fft(torch.fft.fft(images, padded_columns).mT, padded_rows).contiguous()
     torch.view_as_real(spectra).flatten(-2).mul_(doubled)
     return torch.fft.ifft(torch.fft.ifft(spectra)[..., :rows].mT)[..., :columns]
 

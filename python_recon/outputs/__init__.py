@@ -1,1 +1,1 @@
-"""What people look at: pictures, films, DICOM, NIfTI, the report."""
+"""What people look at: pictures, films, DICOM, NIfTI, the report, and the grey window of them all."""

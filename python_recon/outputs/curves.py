@@ -29,7 +29,10 @@ class Tick:
 
 @dataclass(frozen=True)
 class Chart:
-    """One curve over the judgements of a fit."""
+    """One curve over the steps of a fit."""
+
+    axis: str
+    """What runs along it."""
 
     title: str
     summary: str
@@ -45,7 +48,8 @@ class Chart:
 def charts_of(series: ImageSeries) -> list[Chart]:
     """The curves that the details hold; none for methods that are no fits."""
     curves = {title: _numbers(series.details.get(key)) for key, title in _NAMES.items()}
-    return [_chart(title, values) for title, values in curves.items() if len(values)]
+    steps = _numbers(series.details.get("judged_at"))
+    return [_chart(title, values, steps) for title, values in curves.items() if len(values)]
 
 
 def _numbers(values: Any) -> np.ndarray:
@@ -56,18 +60,24 @@ def _numbers(values: Any) -> np.ndarray:
     return numbers if np.isfinite(numbers).sum() > 1 else np.zeros(0)
 
 
-def _chart(title: str, values: np.ndarray) -> Chart:
+def _chart(title: str, values: np.ndarray, steps: np.ndarray) -> Chart:
     axis = _Axis.of(values)
-    x = np.linspace(LEFT, RIGHT, len(values))
+    has_steps = len(steps) == len(values)
+    across = _Across(steps if has_steps else np.arange(1.0, len(values) + 1))
+    x = across.place(across.values)
     y = axis.place(values)
     best = int(np.nanargmin(values))
     return Chart(
+        axis="step" if has_steps else "judgement",
         title=title + (", logarithmic" if axis.is_log else ""),
         summary=f"{title}: from {values[0]:.3g} to {values[-1]:.3g}, least {values[best]:.3g}",
         points=" ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True) if np.isfinite(b)),
         least=(float(x[best]), float(y[best])),
-        x_ticks=[Tick(float(x[number - 1]), str(number)) for number in _judgements(len(values))],
-        y_ticks=[Tick(float(axis.place(tick)), f"{tick:.3g}") for tick in axis.ticks],
+        x_ticks=[Tick(float(across.place(tick)), f"{tick:.0f}") for tick in across.ticks],
+        y_ticks=[
+            Tick(float(axis.place(tick)), label)
+            for tick, label in zip(axis.ticks, _labels(axis.ticks), strict=True)
+        ],
     )
 
 
@@ -100,9 +110,31 @@ class _Axis:
         return BOTTOM - (scale(values) - bottom) / ((top - bottom) or 1.0) * (BOTTOM - TOP)
 
 
-def _judgements(count: int) -> list[int]:
-    """Numbers, from 1, that are written below the axis."""
-    from matplotlib.ticker import MaxNLocator
+@dataclass(frozen=True)
+class _Across:
+    """The horizontal axis: the values (judgement,) at which a fit was judged."""
 
-    ticks = MaxNLocator(6, integer=True).tick_values(1, count)
-    return [int(tick) for tick in ticks if 1 <= tick <= count]
+    values: np.ndarray
+
+    @property
+    def ticks(self) -> np.ndarray:
+        """Whole numbers that are written below it."""
+        from matplotlib.ticker import MaxNLocator
+
+        first, last = self.values[0], self.values[-1]
+        ticks = np.asarray(MaxNLocator(6, integer=True).tick_values(first, last))
+        return ticks[(ticks >= first) & (ticks <= last)]
+
+    def place(self, values: Any) -> Any:
+        """Distance from the left edge of the picture."""
+        first, last = self.values[0], self.values[-1]
+        return LEFT + (values - first) / ((last - first) or 1.0) * (RIGHT - LEFT)
+
+
+def _labels(ticks: np.ndarray) -> list[str]:
+    """Numbers with as many digits as tell them apart."""
+    for digits in range(3, 12):
+        labels = [f"{tick:.{digits}g}" for tick in ticks]
+        if len(set(labels)) == len(labels):
+            break
+    return labels

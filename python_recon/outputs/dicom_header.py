@@ -11,31 +11,35 @@ from pydicom.uid import MRImageStorage, generate_uid
 from pydicom.valuerep import DSfloat
 
 from python_recon.data import ImageSeries
+from python_recon.outputs.notice import NOTICE
 from python_recon.outputs.study import Study
 
 if TYPE_CHECKING:
     from pydicom.uid import UID
 
-_REMARK = "For research only: not for diagnosis or treatment."
 _GRADIENT_ECHOES = ("flash", "gre", "gradient", "spgr", "ffe", "ssfp", "trufi", "fisp")
 _UNPAIRED = ("HEART", "CHEST", "ABDOMEN", "LIVER", "PELVIS", "PROSTATE", "HEAD", "BRAIN", "SPINE")
 _LEGAL_UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
 
 
 def study_header(study: Study, now: datetime) -> Dataset:
-    """Patient, study, equipment and frame of reference; UIDs that the scan does not give are new."""
+    """Patient, study, equipment and frame of reference.
+
+    UIDs that the scan does not give follow from what it tells of itself, so that all reconstructions of a
+    scan link; they are new where it tells nothing.
+    """
     header = Dataset()
     header.SpecificCharacterSet = "ISO_IR 192"
     header.PatientName = _name(study.patient_name)
     header.PatientID = _text(study.patient_id, 64)
     header.PatientBirthDate = _date(study.birth_date)
     header.PatientSex = study.sex if study.sex in ("M", "F", "O") else ""
-    header.StudyInstanceUID = _uid(study.study_uid)
+    header.StudyInstanceUID = _uid(study.study_uid, study.identity)
     header.StudyDate, header.StudyTime = _date(study.study_date), _time(study.study_time)
     header.StudyID = _text(study.study_id, 16)
     header.AccessionNumber = _text(study.accession_number, 16)
     header.ReferringPhysicianName = _name(study.referring_physician)
-    header.FrameOfReferenceUID = _uid(study.frame_of_reference_uid)
+    header.FrameOfReferenceUID = _uid(study.frame_of_reference_uid, study.place_identity)
     header.PositionReferenceIndicator = ""
     header.Manufacturer = _text(study.vendor, 64)
     header.InstanceCreationDate = header.ContentDate = _date(now.date())
@@ -95,7 +99,7 @@ def _tell_derivation(header: Dataset, series: ImageSeries) -> None:
     header.ImageType = ["DERIVED", "PRIMARY", "OTHER"]
     told = f"Reconstructed from radial k-space by {series.method}" + (f" of {software}" if software else "")
     header.DerivationDescription = _text(told, 1024)
-    header.ImageComments = _text(" ".join(filter(None, [_REMARK, series.comment])), 10240)
+    header.ImageComments = _text(" ".join(filter(None, [NOTICE, series.comment])), 10240)
     header.LossyImageCompression = "00"
     header.BurnedInAnnotation = "NO"
     _set(header, "SoftwareVersions", _text(software, 64))
@@ -142,6 +146,9 @@ def _time(value: time | None) -> str:
     return "" if value is None else time_text(value)
 
 
-def _uid(text: str) -> UID | str:
-    """The scan's identifier if it is one, else a new one."""
-    return text if _LEGAL_UID.fullmatch(text) and len(text) <= 64 else generate_uid(prefix=None)
+def _uid(text: str, identity: tuple[str, ...]) -> UID | str:
+    """The scan's identifier if it is one; else one that follows from its identity, or a new one."""
+    if _LEGAL_UID.fullmatch(text) and len(text) <= 64:
+        return text
+    entropy = [text, *identity] if text or identity else None
+    return generate_uid(prefix=None) if entropy is None else generate_uid(entropy_srcs=entropy)

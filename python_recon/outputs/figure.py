@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from python_recon.evaluation.liveliest import quietest
 from python_recon.evaluation.metrics import time_profiles
 from python_recon.outputs.grey import window_of
+from python_recon.outputs.notice import NOTICE
 from python_recon.resources.new_files import new_file
 
 if TYPE_CHECKING:
@@ -65,7 +67,7 @@ def write_figure(blocks: Sequence[Comparison], path: Path, notes: Sequence[str] 
     view = _View.of(blocks[0])
     page = _Page(len(columns), [_row_heights(block, view) for block in blocks], len(blocks) > 1)
     text = textwrap.wrap(
-        " ".join([_legend(view, blocks[0]), *notes]), int((page.width - _LEFT) * _LETTERS_PER_INCH)
+        " ".join([NOTICE, _legend(view, blocks[0]), *notes]), int((page.width - _LEFT) * _LETTERS_PER_INCH)
     )
     height = page.height + _LINE * (len(text) + 1)
     figure = Figure(figsize=(page.width, height), dpi=_DPI)
@@ -95,7 +97,8 @@ class _View:
 
     @classmethod
     def of(cls, comparison: Comparison) -> _View:
-        images = next(iter(_pictures(comparison).values()))
+        pictures = list(_pictures(comparison).values())
+        images = pictures[0] if comparison.truth is not None else pictures[quietest(pictures)]
         around = zip(comparison.point, images.shape[1:], strict=True)
         rows, columns = (_half(centre, size) for centre, size in around)
         shown = images[:, rows, columns]

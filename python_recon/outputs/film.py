@@ -15,6 +15,7 @@ from PIL import Image
 from python_recon.data import ImageSeries
 from python_recon.errors import BackendError
 from python_recon.outputs.grey import display_size, to_grey, window_of
+from python_recon.outputs.labels import Labels
 from python_recon.outputs.orientation import as_on_screen
 from python_recon.outputs.series import file_stems, frame_interval_s, join_series
 from python_recon.resources.new_files import new_file
@@ -34,7 +35,7 @@ def require_encoder() -> ModuleType:
     return av
 
 
-def write_films(series: Sequence[ImageSeries], directory: Path) -> list[Path]:
+def write_films(series: Sequence[ImageSeries], directory: Path, *, is_plain: bool = False) -> list[Path]:
     """Write an MP4 file of each series and slice that has several frames into ``directory``, which is made.
 
     The speed is that of the scan, from 1 to 60 frames a second; a film lasts 4 s at least.
@@ -43,6 +44,8 @@ def write_films(series: Sequence[ImageSeries], directory: Path) -> list[Path]:
     ----------
     series
         Whole series or pieces of them, in any order.
+    is_plain
+        Without labels.
 
     Raises
     ------
@@ -55,12 +58,12 @@ def write_films(series: Sequence[ImageSeries], directory: Path) -> list[Path]:
     stems = zip(joined, file_stems(joined), strict=True)
     films = [(each, directory / f"{stem}.mp4") for each, stem in stems if each.n_frames > 1]
     for each, path in films:
-        _write(each, path, encoder)
+        _write(each, path, encoder, is_plain)
     return [path for _, path in films]
 
 
-def _write(series: ImageSeries, path: Path, encoder: ModuleType) -> None:
-    frames = _enlarged(series)
+def _write(series: ImageSeries, path: Path, encoder: ModuleType, is_plain: bool) -> None:
+    frames = _enlarged(series, is_plain)
     per_second = float(np.clip(1 / (frame_interval_s(series) or 0.1), _LEAST_FPS, _MOST_FPS))
     rate = Fraction(per_second).limit_denominator(1000)
     repeats = math.ceil(LEAST_SECONDS * rate / len(frames))
@@ -73,10 +76,16 @@ def _write(series: ImageSeries, path: Path, encoder: ModuleType) -> None:
         film.mux(stream.encode())
 
 
-def _enlarged(series: ImageSeries) -> np.ndarray:
+def _enlarged(series: ImageSeries, is_plain: bool) -> np.ndarray:
     """(frame, y, x) grey values as large as they are shown, with even sides as H.264 wants them."""
     height, width = display_size(series, SHORT_SIDE_PX)
-    size = (width + width % 2, height + height % 2)
     grey = to_grey(series.images, window_of(series.images))
-    enlarged = (Image.fromarray(frame).resize(size, Image.Resampling.BICUBIC) for frame in grey)
-    return np.stack([np.asarray(frame) for frame in enlarged])
+    pictures = [
+        Image.fromarray(frame).resize((width + width % 2, height + height % 2), Image.Resampling.BICUBIC)
+        for frame in grey
+    ]
+    if not is_plain:
+        labels = Labels(series, (height, width))
+        pictures = [labels.on(picture, frame) for frame, picture in enumerate(pictures)]
+    frames = np.stack([np.asarray(picture) for picture in pictures])
+    return np.pad(frames, ((0, 0), (0, frames.shape[1] % 2), (0, 0)))

@@ -12,6 +12,7 @@ import numpy as np
 
 from python_recon.data import ImageSeries
 from python_recon.errors import ConfigError
+from python_recon.outputs.grey import window_of
 from python_recon.outputs.pixels import Coding, finite_magnitude
 from python_recon.outputs.placement import Placement
 from python_recon.outputs.series import by_kind, file_stems, frame_interval_s, join_series
@@ -41,7 +42,8 @@ def write_nifti(series: Sequence[ImageSeries], path: Path) -> list[Path]:
     Parallel slices at equal distances become one volume, in the order of their positions. Others become files
     of their own, and a line in the log. Whole numbers are kept as uint16, other magnitudes are float32,
     complex images stay complex64. Position and orientation are those of the scan (qform and sform, scanner
-    coordinates); the fourth step is the time between frames in seconds, 0 where it is not known.
+    coordinates); the fourth step is the time between frames in seconds, 0 where it is not known. The
+    window is that of pictures.
 
     Parameters
     ----------
@@ -121,6 +123,8 @@ def _image(stack: Sequence[ImageSeries]) -> Any:
     image.set_qform(affine, "scanner")
     image.set_sform(affine, "scanner")
     image.header.set_xyzt_units("mm", "sec")
+    window = window_of(volume)
+    image.header["cal_min"], image.header["cal_max"] = window.low, window.high
     image.header["pixdim"][4] = frame_interval_s(stack[0]) or 0.0
     version = stack[0].details.get("plugin_version", "")
     image.header["descrip"] = f"{stack[0].method} gadgetron-pisco {version}".strip()[:79].encode()

@@ -70,5 +70,7 @@ def _without_place(geometry: Geometry) -> str:
         "the position of the images is not known: "
         f"position {geometry.position_mm}, read direction {geometry.read_dir}, phase direction "
         f"{geometry.phase_dir}, field of view {geometry.field_of_view_mm} mm; expected perpendicular "
-        "directions and a field of view above 0. They come from the readouts and from the header's reconSpace"
+        "directions and a field of view above 0. They come from the readouts and from the header's "
+        "reconSpace; "
+        "for converted arrays, give `convert` --read-direction, --phase-direction and --position"
     )

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 from python_recon.data import ImageSeries
 from python_recon.evaluation.liveliest import liveliest_point
 from python_recon.outputs.grey import display_size, to_grey, window_of
+from python_recon.outputs.labels import Labels
 from python_recon.outputs.orientation import as_on_screen
 from python_recon.outputs.series import evenly_taken, file_stems, frame_interval_s, join_series
 from python_recon.resources.new_files import new_file
@@ -23,7 +24,7 @@ MARK = (255, 176, 0)
 """Colour of what is no image: the lines of the profiles."""
 
 
-def write_previews(series: Sequence[ImageSeries], directory: Path) -> list[Path]:
+def write_previews(series: Sequence[ImageSeries], directory: Path, *, is_plain: bool = False) -> list[Path]:
     """Write PNG and GIF files of each series and slice into ``directory``, which is made.
 
     All files of a series share one grey window. A series of one frame gets its mosaic only.
@@ -32,6 +33,8 @@ def write_previews(series: Sequence[ImageSeries], directory: Path) -> list[Path]
     ----------
     series
         Whole series or pieces of them, in any order.
+    is_plain
+        Without labels: method, frame and time, patient directions, length scale and notice.
 
     Returns
     -------
@@ -44,23 +47,30 @@ def write_previews(series: Sequence[ImageSeries], directory: Path) -> list[Path]
     return [
         path
         for each, stem in zip(joined, file_stems(joined), strict=True)
-        for path in _write_series(each, directory / stem)
+        for path in _write_series(each, directory / stem, is_plain)
     ]
 
 
-def _write_series(series: ImageSeries, stem: Path) -> list[Path]:
+def _write_series(series: ImageSeries, stem: Path, is_plain: bool) -> list[Path]:
     frames = to_grey(series.images, window_of(series.images))
     size = display_size(series, SHORT_SIDE_PX)
+    label = _unlabelled if is_plain else Labels(series, size).on
     mosaic = stem.with_name(f"{stem.name}_mosaic.png")
-    _save(_mosaic(frames[evenly_taken(series.n_frames, MOSAIC_FRAMES)], size), mosaic)
+    still = 0 if series.n_frames == 1 else None
+    _save(label(_mosaic(frames[evenly_taken(series.n_frames, MOSAIC_FRAMES)], size), still), mosaic)
     if series.n_frames == 1:
         return [mosaic]
     animation, profiles = stem.with_name(f"{stem.name}.gif"), stem.with_name(f"{stem.name}_profiles.png")
-    first, *others = [_enlarge(frame, size) for frame in frames]
+    first, *others = [label(_enlarge(frame, size), number) for number, frame in enumerate(frames)]
     with new_file(animation) as part:
         first.save(part, "GIF", save_all=True, append_images=others, duration=_duration_ms(series), loop=0)
-    _save(_profiles(frames, liveliest_point(series.images), size), profiles)
+    picture = _profiles(frames, liveliest_point(series.images), size)
+    _save(label(picture, len(frames) // 2), profiles)
     return [mosaic, animation, profiles]
+
+
+def _unlabelled(picture: Image.Image, _frame: int | None) -> Image.Image:
+    return picture
 
 
 def _save(picture: Image.Image, path: Path) -> None:

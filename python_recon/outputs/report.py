@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,13 @@ import yaml
 from jinja2 import Environment, PackageLoader
 
 from python_recon.data import ImageSeries
-from python_recon.evaluation.liveliest import liveliest_point
+from python_recon.evaluation.liveliest import liveliest_point, quietest
 from python_recon.outputs import curves
 from python_recon.outputs.coil_pictures import coil_pictures
 from python_recon.outputs.effort import memory_rows, milestone_rows, stage_rows
 from python_recon.outputs.grey import display_size, window_of
-from python_recon.outputs.orientation import as_on_screen
+from python_recon.outputs.notice import NOTICE
+from python_recon.outputs.orientation import as_on_screen, edge_letters, is_oriented
 from python_recon.outputs.pixels import FULL_SCALE, finite_magnitude
 from python_recon.outputs.series import evenly_taken, frame_interval_s, join_series, title
 from python_recon.resources.new_files import new_file
@@ -66,6 +68,8 @@ def write_report(
         heading=scan.get("Protocol") or "Radial reconstruction",
         created=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S %Z"),
         warnings=warnings,
+        remarks=_remarks_on(joined),
+        notice=NOTICE,
         scan=scan,
         coil_maps=coil_pictures(coil_maps),
         milestones=milestone_rows(milestones),
@@ -83,12 +87,34 @@ def _shown(joined: Sequence[ImageSeries]) -> dict[str, Any]:
     """What the page shows of the series."""
     budget = PIXEL_BUDGET_BYTES // max(1, len(joined))
     return {
-        "viewers": [_viewer(each, budget) for each in joined],
+        "viewers": [
+            _viewer(each, budget, point) for each, point in zip(joined, _points(joined), strict=True)
+        ],
         "fits": [fit for each in joined if (fit := _fit(each))],
         "plot": curves,
         "stages": stage_rows(joined),
         "memory": memory_rows(joined),
     }
+
+
+def _points(joined: Sequence[ImageSeries]) -> list[tuple[int, int]]:
+    """Where the lines of each series cross: equal series share what the least noisy of them shows."""
+    groups: dict[tuple[int, ...], list[np.ndarray]] = {}
+    turned = [as_on_screen(each).images for each in joined]
+    keys = [(each.counters.slice, *images.shape) for each, images in zip(joined, turned, strict=True)]
+    for key, images in zip(keys, turned, strict=True):
+        groups.setdefault(key, []).append(images)
+    points = {key: liveliest_point(group[quietest(group)]) for key, group in groups.items()}
+    return [points[key] for key in keys]
+
+
+def _remarks_on(joined: Sequence[ImageSeries]) -> list[str]:
+    """What the series say of themselves, each remark once, with the series that it is about."""
+    titles: dict[str, list[str]] = {}
+    for series in joined:
+        if series.comment:
+            titles.setdefault(series.comment, []).append(title(series))
+    return [f"{', '.join(dict.fromkeys(names))}: {remark}" for remark, names in titles.items()]
 
 
 def _slice_first(series: ImageSeries) -> tuple[int, ...]:
@@ -108,11 +134,14 @@ def _fit(series: ImageSeries) -> dict[str, Any] | None:
     """The curves of a fit and why it ended; None for methods that are none."""
     charts = curves.charts_of(series)
     told = {key: series.details[key] for key in ("stopped", "steps", "best_step") if key in series.details}
+    shares = [float(share) for share in np.ravel(series.details.get("shares", ()))]
+    if shares:
+        told["network's share"] = f"{100 * fmean(shares):.2g} %"
     words = ", ".join(f"{key.replace('_', ' ')}: {value}" for key, value in told.items())
     return {"title": title(series), "charts": charts, "told": words} if charts else None
 
 
-def _viewer(measured: ImageSeries, budget_bytes: int) -> dict[str, Any]:
+def _viewer(measured: ImageSeries, budget_bytes: int, point: tuple[int, int]) -> dict[str, Any]:
     series = as_on_screen(measured)
     height, width = series.images.shape[1:]
     shown = evenly_taken(series.n_frames, max(1, budget_bytes // (2 * height * width)))
@@ -124,9 +153,10 @@ def _viewer(measured: ImageSeries, budget_bytes: int) -> dict[str, Any]:
         "comment": series.comment,
         "n_frames": len(shown),
         "ratio": round(size_x / size_y, 4),
-        "edges": _edge_letters(series),
+        "edges": edge_letters(series),
+        "is_oriented": is_oriented(series),
         "facts": _facts(series, len(shown)) | _place(measured) | _flat(series.details),
-        "numbers": _numbers(series, shown, unit),
+        "numbers": _numbers(series, shown, unit, point),
         "pixels": base64.b64encode(pixels.astype("<u2").tobytes()).decode("ascii"),
     }
 
@@ -138,11 +168,11 @@ def quantise(images: np.ndarray) -> tuple[np.ndarray, float]:
     return np.round(magnitude / unit).astype(np.uint16), unit
 
 
-def _numbers(series: ImageSeries, shown: np.ndarray, unit: float) -> dict[str, Any]:
+def _numbers(series: ImageSeries, shown: np.ndarray, unit: float, point: tuple[int, int]) -> dict[str, Any]:
     """What the script of the page needs to draw a series; lengths in pixels, magnitudes in steps."""
     height, width = series.images.shape[1:]
     window = window_of(series.images)
-    y, x = liveliest_point(series.images)
+    y, x = point
     interval_s = (frame_interval_s(series) or 0.1) * (series.n_frames / len(shown))
     return {
         "frames": len(shown),
@@ -181,6 +211,8 @@ def _facts(series: ImageSeries, n_shown: int) -> dict[str, str]:
 
 
 def _place(series: ImageSeries) -> dict[str, str]:
+    if not is_oriented(series):
+        return {"Orientation": "unknown"}
     position = ", ".join(f"{value:.4g}" for value in series.geometry.position_mm)
     return {"Position (L, P, S)": f"{position} mm"}
 
@@ -200,20 +232,6 @@ def _flat(details: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, (float, np.floating)) else str(value)
-
-
-def _edge_letters(series: ImageSeries) -> dict[str, str]:
-    """Patient directions at the edges of the image, as on a radiologist's screen."""
-    right, bottom = series.geometry.read_dir, series.geometry.phase_dir
-    left, top = (tuple(-part for part in direction) for direction in (right, bottom))
-    ends = {"left": left, "right": right, "top": top, "bottom": bottom}
-    return {side: _letters(direction) for side, direction in ends.items()}
-
-
-def _letters(direction: Sequence[float]) -> str:
-    names = (("L", "R"), ("P", "A"), ("H", "F"))
-    parts = [(abs(part), pair[int(part < 0)]) for part, pair in zip(direction, names, strict=True)]
-    return "".join(letter for strength, letter in sorted(parts, reverse=True) if strength > 0.3)
 
 
 def _versions() -> dict[str, str]:

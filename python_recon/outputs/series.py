@@ -12,6 +12,8 @@ import numpy as np
 
 from python_recon.data import Geometry, ImageSeries
 
+TICK_S = 2.5e-3
+"""Images carry times in whole steps of this."""
 _GEOMETRY_TOLERANCE = 1e-3
 """Difference in mm, or of a direction's component, that is none."""
 
@@ -64,10 +66,17 @@ def evenly_taken(n_frames: int, at_most: int) -> np.ndarray:
 
 
 def frame_interval_s(series: ImageSeries) -> float | None:
-    """Median time between frames; None where the times are not known."""
+    """Time between frames; None where the times are not known.
+
+    It is the mean where frames are evenly spaced, as far as stamps of whole ticks can tell, else the median:
+    ticks of 2.5 ms show 39 ms as 40, mostly.
+    """
     if series.times_s is None or series.n_frames < 2:
         return None
-    interval = float(np.median(np.diff(series.times_s)))
+    steps = np.diff(series.times_s)
+    interval = float(np.median(steps))
+    if np.abs(steps - interval).max() <= 1.01 * TICK_S:
+        interval = float(steps.mean())
     return interval if np.isfinite(interval) and interval > 0 else None
 
 

@@ -51,3 +51,23 @@ class Study:
     """One for each contrast."""
     inversion_time_ms: float | None = None
     flip_angle_deg: float | None = None
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What is the same for all scans of a study, and of no other; empty: it is not told."""
+        told = (self.study_id, self.accession_number, self.study_date, self.study_time)
+        if any(told):
+            return tuple(map(str, ("study", self.patient_id, self.device_serial_number, *told)))
+        return self._of_measurement("study")
+
+    @property
+    def place_identity(self) -> tuple[str, ...]:
+        """What is the same wherever positions may be compared: within a measurement, for want of more."""
+        return self._of_measurement("frame of reference")
+
+    def _of_measurement(self, kind: str) -> tuple[str, ...]:
+        if not self.measurement_id:
+            return ()
+        times = (self.study_date, self.study_time, self.series_date, self.series_time)
+        told = (self.measurement_id, self.patient_id, self.device_serial_number, self.protocol, *times)
+        return tuple(map(str, (kind, *told)))

@@ -44,6 +44,8 @@ class Phantom(ABC):
     """When the bolus peaks where it arrives first."""
     seed: int = 0
     """Seed of the coils, the image phase and the phases of heart and breathing at time 0."""
+    coil_height: float = 0.0
+    """How far towards the head of the middle of the coils the section lies, in fields of view."""
 
     @abstractmethod
     def _modes(self, trajectory: np.ndarray, times: np.ndarray) -> np.ndarray:
@@ -111,23 +113,30 @@ class Phantom(ABC):
             frame[:] = blocks.mean(axis=(1, 3))
         return frames
 
-    def reference(self, times_s: np.ndarray, matrix: tuple[int, int]) -> np.ndarray:
-        """(frame, y, x) complex64: the truth at the resolution of a radial scan.
+    def reference(
+        self, times_s: np.ndarray, matrix: tuple[int, int], *, has_corners: bool = False
+    ) -> np.ndarray:
+        """(frame, y, x) complex64: the truth at the resolution of a scan.
 
-        Noise-free samples of all coils on every Cartesian point that spokes of this matrix reach (an ellipse
-        in k-space), transformed and combined with the coil maps. :meth:`image` differs from it by what no
+        :meth:`coil_images`, combined with the coil maps. :meth:`image` differs from it by what no
         such scan can resolve: sharper edges, and no Gibbs ringing.
         """
+        images = self.coil_images(times_s, matrix, has_corners=has_corners)
+        return np.einsum("cyx,fcyx->fyx", self.coil_maps(matrix).conj(), images)  # type: ignore[no-any-return]
+
+    def coil_images(self, times_s: np.ndarray, matrix: tuple[int, int], *, has_corners: bool) -> np.ndarray:
+        """(frame, coil, y, x) complex64 from noise-free samples on every Cartesian point that a scan reaches.
+
+        Spokes reach an ellipse in k-space, lines its corners, too.
+        """
         ky, kx = np.meshgrid(*((np.arange(n) - n // 2.0) for n in matrix), indexing="ij")
-        reached = (kx / matrix[1]) ** 2 + (ky / matrix[0]) ** 2 < 0.25
+        reached = (kx / matrix[1]) ** 2 + (ky / matrix[0]) ** 2 < (1.0 if has_corners else 0.25)
         points = np.stack([kx[reached], ky[reached]], -1)[None]
-        conjugate = self.coil_maps(matrix).conj()
-        frames = np.empty((len(times_s), *matrix), np.complex64)
+        frames = np.empty((len(times_s), self.n_coils, *matrix), np.complex64)
         for frame, time_s in zip(frames, times_s, strict=True):
             grid = np.zeros((self.n_coils, *matrix), np.complex64)
             grid[:, reached] = self.kspace(points, np.array([time_s]))[:, 0]
-            images = np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(grid, (1, 2)), norm="forward"), (1, 2))
-            frame[:] = (conjugate * images).sum(0)
+            frame[:] = np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(grid, (1, 2)), norm="forward"), (1, 2))
         return frames
 
     def sensitivities(self, matrix: tuple[int, int]) -> np.ndarray:
@@ -166,7 +175,7 @@ class Phantom(ABC):
 
     @cached_property
     def _sensitivities(self) -> Sensitivities:
-        return fit_sensitivities(self.n_coils, np.random.default_rng([self.seed, 1]))
+        return fit_sensitivities(self.n_coils, np.random.default_rng([self.seed, 1]), self.coil_height)
 
     @cached_property
     def _start_phases(self) -> np.ndarray:

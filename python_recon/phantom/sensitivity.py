@@ -53,14 +53,17 @@ class Sensitivities:
         return np.exp(1j * np.tensordot(self.phase, _polynomials(grid_x, grid_y), axes=1))
 
 
-def fit_sensitivities(n_coils: int, generator: np.random.Generator) -> Sensitivities:
-    """Sensitivities of ``n_coils`` loops around the torso, mean root-sum-of-squares 1 over the body."""
+def fit_sensitivities(n_coils: int, generator: np.random.Generator, height: float = 0.0) -> Sensitivities:
+    """Sensitivities of ``n_coils`` loops around the torso, mean root-sum-of-squares 1 over the body.
+
+    ``height`` is that of the section above the middle of the loops, in fields of view.
+    """
     axis = np.linspace(-0.5, 0.5, 61)
     x, y = (grid.ravel() for grid in np.meshgrid(axis, axis))
     inside = (x / _BODY[0]) ** 2 + (y / _BODY[1]) ** 2 <= 1
     x, y = x[inside], y[inside]
     phase = generator.uniform(-1, 1, 6) * (np.pi, 2.0, 2.0, 3.0, 3.0, 3.0)
-    fields = _loop_fields(n_coils, x, y, generator)
+    fields = _loop_fields(n_coils, np.stack([x, y, np.full_like(x, height)], axis=-1), generator)
     fields *= np.exp(1j * np.tensordot(phase, _polynomials(x, y), axes=1))
     shifts = _modes() / _PERIOD
     basis = np.exp(2j * np.pi * (shifts @ np.stack([x, y])))
@@ -82,16 +85,16 @@ def _polynomials(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y])
 
 
-def _loop_fields(n_coils: int, x: np.ndarray, y: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+def _loop_fields(n_coils: int, points: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """(coil, point) receive fields Bx - i By of loops around the body by Biot and Savart, B0 along z.
 
-    More than six loops stand in two rows, alternately towards head and feet; gains differ by a tenth.
+    Points are (point, 3). More than six loops stand in two rows, alternately towards head and feet; gains
+    differ by a tenth.
     """
     angles = 2 * np.pi * (np.arange(n_coils) + generator.uniform(0, 1)) / n_coils
     rows = np.where(np.arange(n_coils) % 2, 0.12, -0.12) if n_coils > 6 else np.zeros(n_coils)
     radius = np.clip(3.0 / n_coils, 0.18, 0.3)
     gains = generator.normal(1, 0.1, n_coils) * np.exp(1j * generator.uniform(0, 2 * np.pi, n_coils))
-    points = np.stack([x, y, np.zeros_like(x)], axis=-1)
     return np.stack(
         [
             gain * _loop_field(angle, row, radius, points)

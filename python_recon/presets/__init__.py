@@ -1,1 +1,1 @@
-"""One YAML file a method: its implementation and options."""
+"""One YAML file for each method that users name: its implementation, its options, its reference."""

@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from python_recon.acquisition.binning.binning import bin_frames, stack_frames
+from python_recon.acquisition.encoding import fitted, located
+from python_recon.acquisition.extent import spoke_extent
+from python_recon.acquisition.field_of_view import narrow
 from python_recon.acquisition.gating.cardiac_frames import gate
 from python_recon.acquisition.gating.physiology_record import PhysiologyRecord
 from python_recon.acquisition.noise import whiten
-from python_recon.acquisition.radial.extent import narrow, trim
-from python_recon.acquisition.radial.trajectory import locate, spoke_extent
 from python_recon.acquisition.screening import refuse_noise
 from python_recon.config import Config
 from python_recon.data import FINAL_SERIES, CoilMaps, ImageSeries, KSpace, Readout, Scan
@@ -82,9 +83,9 @@ def reconstruct_stream(
         forecast(scan, config, matrix).check(stream.limits)
     stamped = stream.record.stamped(stream.arrivals.watch(readouts))
     unbinned = InPassing()
-    located = unbinned.watch(prepare_readouts(stamped, scan, config))
+    prepared = unbinned.watch(prepare_readouts(stamped, scan, config))
     with kept.counting(lambda: unbinned.n_bytes), kept.counting(lambda: stream.record.n_bytes):
-        frames = _released(bin_frames(located, scan, config.binning, matrix), unbinned)
+        frames = _released(bin_frames(prepared, scan, config.binning, matrix), unbinned)
         yield from _reconstruct_frames(frames, config, stream)
 
 
@@ -103,8 +104,8 @@ def prepare_readouts(readouts: Iterable[Readout], scan: Scan, config: Config) ->
     DataError
         At the end, if all of them were noise; see :func:`~python_recon.acquisition.screening.refuse_noise`.
     """
-    located = locate(whiten(readouts, scan, config.noise), scan, config.trajectory)
-    return trim(refuse_noise(located), scan, image_matrix(scan, config))
+    placed = located(whiten(readouts, scan, config.noise), scan, config.trajectory)
+    return fitted(refuse_noise(placed), scan, image_matrix(scan, config))
 
 
 def image_matrix(scan: Scan, config: Config) -> tuple[int, int]:
@@ -194,6 +195,10 @@ def reconstruct_slice(
         physiology_s=kspace.physiology_s,
         first_frame=kspace.first_frame,
         coil_maps=parts[0].coil_maps,
+        details={
+            **parts[-1].details,
+            "seconds_method": sum(part.details["seconds_method"] for part in parts),
+        },
     )
 
 
@@ -204,7 +209,7 @@ def _fit(
     from python_recon.resources.device import computer
     from python_recon.stream.ladder import climb_down_in_parts
 
-    started, matrix, first = time.monotonic(), kspace.matrix, 0
+    started, matrix, first = time.monotonic(), kspace.image_matrix or kspace.matrix, 0
     prepared = prepare(kspace, config, budget, maps)
     kspace, maps = prepared.kspace, prepared.maps
     options = config.options if method == config.method else {}

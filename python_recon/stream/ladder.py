@@ -70,7 +70,8 @@ def climb_down(
     parts = list(climb_down_in_parts(kspace, maps, method, options, budget))
     device = parts[0].reconstruction.images.device
     images = torch.cat([part.reconstruction.images.to(device) for part in parts])
-    return replace(parts[-1], reconstruction=replace(parts[-1].reconstruction, images=images))
+    reconstruction = replace(parts[-1].reconstruction, images=images)
+    return replace(parts[-1], reconstruction=reconstruction, seconds=sum(part.seconds for part in parts))
 
 
 def climb_down_in_parts(
@@ -204,6 +205,7 @@ class _Climb:
                 self._n_done = first
                 part = replace(result, images=missing, later=())
                 yield Outcome(part, rung.name, comment, time.monotonic() - started, kspace.n_coils)
+                started = time.monotonic()
         if first < kspace.n_frames:
             raise BackendError(f"it made {first} of {kspace.n_frames} frames")
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from python_recon.acquisition.encoding import is_grid
 from python_recon.config import BinningConfig, Config
 from python_recon.data import Scan
 from python_recon.errors import BackendError, DataError
@@ -81,7 +82,8 @@ class Forecast:
 def forecast(scan: Scan, config: Config, matrix: tuple[int, int]) -> Forecast:
     """What the header and the configuration tell of a scan; ``matrix`` is that of its images."""
     method, options = resolve(config.method, config.options)
-    n_frames, n_spokes = _frames(scan, config.binning)
+    is_lines = is_grid(scan, config.trajectory) and config.binning.spokes_per_frame is None
+    n_frames, n_spokes = _frames_of_lines(scan) if is_lines else _frames(scan, config.binning)
     n_coils, wide = scan.n_coils or 1, config.field_of_view_scale or 1.0
     size = Size(
         n_frames=n_frames,
@@ -97,6 +99,11 @@ def forecast(scan: Scan, config: Config, matrix: tuple[int, int]) -> Forecast:
         method=config.method,
         need=lambda prepared: method.memory(prepared, options),
     )
+
+
+def _frames_of_lines(scan: Scan) -> tuple[int, int]:
+    """Frames of a slice of a Cartesian scan, and lines of a frame."""
+    return _count(scan, "repetition") * _count(scan, "phase"), _count(scan, "kspace_encode_step_1")
 
 
 def _frames(scan: Scan, binning: BinningConfig) -> tuple[int, int]:

@@ -23,15 +23,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from python_recon.acquisition.coil_compression import compress, compress_with_maps, reduce_many
+from python_recon.acquisition.encoding import encoding_of
 from python_recon.acquisition.noise_level import with_noise
 from python_recon.acquisition.optional import attempt
-from python_recon.acquisition.radial.delays import correct
-from python_recon.acquisition.radial.density import fill_density
-from python_recon.acquisition.radial.extent import field_of_view_scale, widen
 from python_recon.coil_maps import estimate
 from python_recon.config import Config
 from python_recon.data import CoilMaps, KSpace
 from python_recon.errors import BackendError
+from python_recon.operators.density import fill_density
 from python_recon.resources.memory import MemoryLimits, Size, is_out_of_memory, told
 from python_recon.resources.scan_context import timed
 from python_recon.resources.schedule import AMPLE_S, Budget
@@ -84,12 +83,6 @@ def prepare(kspace: KSpace, config: Config, budget: Budget, given: CoilMaps | No
     return replace(prepared, comment="; ".join(filter(None, [comment, prepared.comment])))
 
 
-def prepare_slice(kspace: KSpace, config: Config) -> tuple[KSpace, CoilMaps]:
-    """k-space and coil maps on the device, ready for a method, whatever time that takes."""
-    prepared = _prepared(kspace, config, Budget(), None)
-    return prepared.kspace, prepared.maps
-
-
 def _check_memory(kspace: KSpace, limits: MemoryLimits) -> None:
     need = Size.of(kspace).preparation
     if need > limits.host:
@@ -128,7 +121,7 @@ def _prepare_kspace(
         kspace = attempt("the field of view", lambda given: _widened(given, config), kspace)
     if _has_room(budget, _DELAYS * (time.monotonic() - before)):
         delays = config.trajectory.correct_delay
-        kspace = attempt("gradient delays", lambda given: correct(given, delays), kspace)
+        kspace = attempt("gradient delays", lambda given: encoding_of(given).undelayed(given, delays), kspace)
     elif config.trajectory.correct_delay != "off":
         comment = "gradient delays were not looked for: there was no time"
     if maps is None:
@@ -143,7 +136,7 @@ def _prepare_kspace(
 
 
 def _widened(kspace: KSpace, config: Config) -> KSpace:
-    return widen(kspace, config.field_of_view_scale or field_of_view_scale(kspace))
+    return encoding_of(kspace).widened(kspace, config.field_of_view_scale)
 
 
 def _maps(kspace: KSpace, config: Config, budget: Budget) -> CoilMaps:

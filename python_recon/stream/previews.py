@@ -11,10 +11,12 @@ import numpy as np
 
 from python_recon.acquisition.binning.binning import stack_frames
 from python_recon.acquisition.coil_compression import apply_compression, compression_matrix
-from python_recon.acquisition.radial.density import fill_density
+from python_recon.acquisition.field_of_view import narrow
 from python_recon.coil_maps import estimate
 from python_recon.config import Config
 from python_recon.data import PREVIEW_SERIES, CoilMaps, ImageSeries, KSpace
+from python_recon.operators.density import fill_density
+from python_recon.resources.parallel import one_thread
 from python_recon.resources.scan_context import PREVIEW_SKIPPED, tally, timed, working_on
 from python_recon.resources.schedule import Budget
 from python_recon.stream.arrivals import Arrivals
@@ -54,7 +56,7 @@ class Previews:
             return
         key = SliceKey.of(frame)
         preview = self._slices.setdefault(key, Preview(self._config))
-        with timed("previews"), working_on(slice=str(key), method=self._config.preview):
+        with timed("previews"), working_on(slice=str(key), method=self._config.preview), one_thread():
             series = preview.of(frame, self._budget())
         if series is not None:
             yield replace(series, details={**series.details, "previews_skipped": self.n_skipped})
@@ -124,7 +126,7 @@ class Preview:
         prepared = fill_density(frame, config.density, budget.share(0.25)).to_torch(set_up(config))
         outcome = climb_down(prepared, maps, config.preview, {}, budget)
         series = ImageSeries(
-            outcome.reconstruction.images.cpu().numpy(),
+            narrow(outcome.reconstruction.images.cpu().numpy(), frame.image_matrix or frame.matrix),
             outcome.method,
             PREVIEW_SERIES,
             comment=outcome.comment,

@@ -14,20 +14,20 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from python_recon.acquisition.radial.density import fill_density
 from python_recon.acquisition.spokes import select
 from python_recon.config import Config, Section
 from python_recon.data import CoilMaps, KSpace
 from python_recon.errors import DataError
-from python_recon.fitting.recorrupted import Pair, Start
+from python_recon.fitting.pairs import Pair, QuadraticLoss, Start
 from python_recon.fitting.trained_model import Facts
 from python_recon.judging.weights import without_auto
 from python_recon.methods.component_scan import ComponentScan, unit_of
 from python_recon.methods.subspace import FIRST, SubspaceOptions, SubspaceSolver
+from python_recon.operators.density import fill_density
 from python_recon.operators.sense import data_weights, density_of
 from python_recon.operators.toeplitz import SubspaceGram, point_spread_kernels
 from python_recon.resources.schedule import Budget
-from python_recon.stream.preparation import prepare_slice
+from python_recon.stream.preparation import prepare
 
 _FEWEST_SPOKES = 2
 """Of a frame, for a slice that is sampled anew."""
@@ -83,7 +83,8 @@ class Example:
     def pair(self, number: int) -> Pair:
         """One of the pairs; (pair, component, y, x) are stored."""
         start = Start(self.tensors["starts"][number], self.tensors["residuals"][number])
-        return Pair(start, self.tensors["targets"][number])
+        loss = QuadraticLoss(self.dense_gram, self.tensors["targets"][number], self.noise_energy)
+        return Pair(start, self.gram, loss)
 
     @cached_property
     def gram(self) -> SubspaceGram:
@@ -110,7 +111,8 @@ def example_of(kspace: KSpace, config: Config, options: ExampleOptions) -> Examp
         If nothing can be learned from it: it is empty, not finite, or without noise.
     """
     _refuse(kspace)
-    prepared, maps = prepare_slice(kspace, config)
+    ready = prepare(kspace, config, Budget())
+    prepared, maps = ready.kspace, ready.maps
     if prepared.noise is None or not prepared.noise.std:
         raise DataError("the data hold no noise: nothing is left for a network")
     prepared = prepared.in_units_of(unit_of(prepared))
@@ -129,6 +131,7 @@ def _refuse(kspace: KSpace) -> None:
 def _example(scan: ComponentScan, options: ExampleOptions) -> Example:
     kspace = scan.kspace
     pairs = scan.make_pairs(options.pairs, options, Budget())
+    losses = [pair.loss for pair in pairs if isinstance(pair.loss, QuadraticLoss)]
     views = [_view(scan, options.seed + number) for number in range(options.views)]
     own = scan.solution.components
     tensors = {
@@ -139,11 +142,11 @@ def _example(scan: ComponentScan, options: ExampleOptions) -> Example:
         "own": own,
         "starts": torch.stack([pair.start.components for pair in pairs]),
         "residuals": torch.stack([pair.start.residual for pair in pairs]),
-        "targets": torch.stack([pair.target for pair in pairs]),
+        "targets": torch.stack([loss.target for loss in losses]),
         "views": torch.stack(views) if views else own[None, :0],
     }
     std = kspace.noise.std if kspace.noise is not None else 0.0
-    return Example(kspace.measurement_id, Facts.of(kspace), std, scan.noise_energy, tensors)
+    return Example(kspace.measurement_id, Facts.of(kspace), std, losses[0].noise_energy, tensors)
 
 
 def _view(scan: ComponentScan, seed: int) -> torch.Tensor:

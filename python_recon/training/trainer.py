@@ -24,7 +24,6 @@ from pydantic import Field
 from python_recon.config import Section
 from python_recon.errors import BackendError
 from python_recon.fitting.descent import adam, set_rate
-from python_recon.fitting.recorrupted import quadratic
 from python_recon.fitting.tracking import Track, untracked
 from python_recon.networks.component_network import Architecture, ComponentNetwork
 from python_recon.resources.schedule import ProgressReport, silent
@@ -224,13 +223,13 @@ def error_of(
     network: ComponentNetwork, example: Example, number: int, symmetry: Symmetry | None = None
 ) -> torch.Tensor:
     """How far changed images lie from the other data of a pair; 1 for unchanged ones, and a noise less."""
-    pair, gram = example.pair(number), example.gram
+    pair = example.pair(number)
     if symmetry is None:
-        change = network(gram, pair.start.components, pair.start.residual, example.noise)
+        change = network(pair.gram, pair.start.components, pair.start.residual, example.noise)
     else:
         moved = [symmetry.apply(images) for images in (pair.start.components, pair.start.residual)]
-        change = symmetry.undo(network(symmetry.around(gram), *moved, example.noise))
-    return 1 + quadratic(example.dense_gram, change, pair.target) / example.noise_energy
+        change = symmetry.undo(network(symmetry.around(pair.gram), *moved, example.noise))
+    return pair.loss(change, 0)
 
 
 def read_ahead(cached: Sequence[Cached], device: str) -> Iterator[Example]:

@@ -34,7 +34,7 @@ from python_recon.methods.neural_kspace import FitOptions, new_field, plan_of
 from python_recon.methods.registry import Method, Reconstruction, resolve
 from python_recon.resources.schedule import Budget
 from python_recon.resources.usage import measure
-from python_recon.stream.preparation import prepare_slice
+from python_recon.stream.preparation import prepare
 from tests.benchmarks.machine import Floor
 from tests.benchmarks.table import Reporter, Target
 from tests.benchmarks.timing import Contender, Entry, race
@@ -63,9 +63,9 @@ class Demo:
             path = Path(folder) / "scan.h5"
             truth_path = simulate(path, _SCAN)
             config = load_config({"method": "nik"})
-            kspace, maps = prepare_slice(read_slice(path, "dataset", 0, config), config)
+            prepared = prepare(read_slice(path, "dataset", 0, config), config, Budget())
             with h5py.File(truth_path) as file:
-                return cls(kspace, maps, file["images"][0])
+                return cls(prepared.kspace, prepared.maps, file["images"][0])
 
     def psnr(self, images: torch.Tensor) -> float:
         return psnr(match_scale(images.numpy(), self.truth), self.truth)

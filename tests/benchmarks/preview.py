@@ -17,6 +17,7 @@ from python_recon.config import load_config
 from python_recon.data import Counters, Readout, Scan
 from python_recon.evaluation.metrics import match_scale, nrmse
 from python_recon.phantom import FIELD_OF_VIEW_MM, HeartPhantom
+from python_recon.resources.parallel import calm_blas
 from python_recon.resources.usage import measure
 from python_recon.stream.chain import reconstruct_stream
 from tests.benchmarks import floors
@@ -59,6 +60,7 @@ def run(reporter: Reporter) -> None:
         f"{_NOISE_READOUTS} noise readouts first; gridding with our defaults. Without the wire: from "
         "readouts in memory to images in memory."
     )
+    calm_blas()  # as every gadget does
     paced = Pace(readouts)
     shown_s = [time.perf_counter() for _ in reconstruct_stream(paced, _SCAN, config)]
     targets = _report_paced(reporter, paced, shown_s)

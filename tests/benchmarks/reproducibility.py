@@ -25,7 +25,7 @@ from tests.benchmarks.table import Reporter, Target
 from tests.numerics import GOLDEN_ANGLE_DEG, complex_noise, relative_error, run_method, scan_heart
 
 CLASSICAL = ("gridding", "cg_sense", "grasp", "xd_grasp", "subspace", "grasp by nlinv")
-FITS = ("subspace_inr", "st_inr", "nik", "pisco")
+FITS = ("subspace_inr", "st_inr", "nik", "pisco", "iconik", "motion", "zs_ssl")
 MACHINES = {
     "threads": {"BENCHMARK_THREADS": "2"},
     "avx2": {"ATEN_CPU_CAPABILITY": "avx2"},

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from python_recon.acquisition.radial.angles import GOLDEN_ANGLE_DEG
-from python_recon.acquisition.radial.density import fill_density
 from python_recon.config import DensityConfig
 from python_recon.data import CoilMaps, KSpace
+from python_recon.operators.density import fill_density
 from python_recon.operators.sense import data_weights
 from python_recon.phantom import HeartPhantom
 

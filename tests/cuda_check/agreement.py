@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from python_recon.acquisition.coil_compression import compress
-from python_recon.acquisition.radial.density import fill_density
 from python_recon.coil_maps import estimate
 from python_recon.config import CoilConfig, DensityConfig
 from python_recon.fields.hash_grid import HashGrid
+from python_recon.operators.density import fill_density
 from python_recon.operators.nufft import Library, Nufft
 from python_recon.operators.sense import data_weights
 from python_recon.operators.toeplitz import SenseGram, SubspaceGram, point_spread_kernels

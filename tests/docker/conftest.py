@@ -8,8 +8,8 @@ from tests.docker.dockerfile import Dockerfile
 from tests.readme import ROOT
 
 IMAGES = {
-    "cpu": Dockerfile(ROOT / "docker/Dockerfile", DEVICE="cpu"),
-    "cuda": Dockerfile(ROOT / "docker/Dockerfile", DEVICE="cuda"),
+    "cpu": Dockerfile(ROOT / "docker/Dockerfile", "cpu"),
+    "cuda": Dockerfile(ROOT / "docker/Dockerfile", "cuda"),
     "gadgetron": Dockerfile(ROOT / "docker/gadgetron/Dockerfile"),
 }
 

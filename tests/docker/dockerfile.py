@@ -10,31 +10,17 @@ CONTINUED = re.compile(r"\\\n")
 
 
 class Dockerfile:
-    """The instructions of a Dockerfile in their order, continued lines joined; arguments may have values."""
+    """The instructions of a Dockerfile in their order, continued lines joined; those that a target needs."""
 
-    def __init__(self, path: Path, **arguments: str) -> None:
+    def __init__(self, path: Path, target: str = "") -> None:
         text = CONTINUED.sub(" ", path.read_text())
-        for name, value in arguments.items():
-            assert f"${{{name}}}" in text, f"{path} has no use for {name}"
-            text = text.replace(f"${{{name}}}", value)
         lines = (line.strip() for line in text.splitlines())
-        self.lines = [" ".join(line.split()) for line in lines if line and not line.startswith("#")]
+        lines = [" ".join(line.split()) for line in lines if line and not line.startswith("#")]
+        self.lines = _needed(lines, target) if target else lines
 
     def values(self, instruction: str) -> list[str]:
         """What stands behind an instruction, everywhere it occurs."""
         return [line.split(" ", 1)[1] for line in self.lines if line.split(" ", 1)[0] == instruction]
-
-    @property
-    def layers(self) -> list[str]:
-        """Only the instructions of the stages that the image itself is made of."""
-        stages: dict[str, list[str]] = {}
-        for line in self.lines:
-            if line.startswith("FROM "):
-                base, _, name = line.removeprefix("FROM ").partition(" AS ")
-                stages[name] = list(stages.get(base, ()))
-            if stages:
-                stages[name].append(line)
-        return stages[""]
 
     def words(self, instruction: str) -> list[str]:
         """The words of the last such instruction in exec form."""
@@ -44,3 +30,19 @@ class Dockerfile:
     def health_check(self) -> list[str]:
         (check,) = self.values("HEALTHCHECK")
         return json.loads(check.partition("CMD ")[2])
+
+
+def _needed(lines: list[str], target: str) -> list[str]:
+    """The lines before the first stage, and those of the stages that a target is made from."""
+    starts = [number for number, line in enumerate(lines) if line.startswith("FROM ")]
+    stages = {
+        lines[start].partition(" AS ")[2]: lines[start:end]
+        for start, end in zip(starts, [*starts[1:], None], strict=True)
+    }
+    needed, asked = set(), [target]
+    while asked:
+        name = asked.pop()
+        needed.add(name)
+        words = " ".join(stages[name]).replace("--from=", " ").split()
+        asked += [word for word in words if word in stages and word not in needed]
+    return [*lines[: starts[0]], *(line for name in stages if name in needed for line in stages[name])]

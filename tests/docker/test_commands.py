@@ -24,7 +24,7 @@ LINES = [
     for path in ("README.md", "docker/README.md", "docker/openrecon/README.md")
     for line in commands((ROOT / path).read_text())
 ]
-TAKES_A_VALUE = {"-f", "-t", "-v", "-p", "--build-arg", "--build-context", "--name", "--gpus"}
+TAKES_A_VALUE = {"-f", "-t", "-v", "-p", "--target", "--build-arg", "--build-context", "--name", "--gpus"}
 
 
 def beginning(start: str) -> list[str]:
@@ -51,10 +51,10 @@ class Typed:
 
 
 def name_of(typed: Typed) -> str:
-    """What a build makes: for a device, or the image of a folder."""
-    arguments = dict(argument.split("=", 1) for argument in typed.values("--build-arg"))
+    """What a build makes: a target of the first Dockerfile, or the image of a folder."""
     folder = Path(typed.values("-f")[0]).parent.name
-    return arguments.get("DEVICE", "cpu") if folder == "docker" else folder
+    (target,) = typed.values("--target") or ["cpu"]
+    return target if folder == "docker" else folder
 
 
 def image_of(tag: str) -> Dockerfile:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "configs_xml"
-NAMES = sorted(path.stem for path in FOLDER.glob("*.xml") if not path.stem.endswith("_connect"))
+NAMES = sorted(path.stem for path in FOLDER.glob("radial_*.xml") if not path.stem.endswith("_connect"))
 HERE = [name for name in NAMES if "<gadget>" not in (FOLDER / f"{name}.xml").read_text()]
 N_NOISE, N_SPOKES, N_FRAMES = 32, 21, 3
 
@@ -20,7 +20,7 @@ SETTINGS = {
     "radial_iconik": {**SMALL, "calibration_steps": 80, "refinement_steps": 10},
     "radial_st_inr": {"distillation_steps": 40, "steps": 20},
     "radial_subspace_inr": {"steps": 100},
-    "radial_zs_ssl": {"steps": 20, "channels": 8, "pairs": 2, "judges": 1},
+    "radial_zs_ssl": {"steps": 20, "channels": 8, "draws": 2, "judges": 1},
 }
 """Neural fits of a size that suits the scan, and of few steps."""
 

@@ -15,7 +15,7 @@ from gadgets.files.slices import read_slice
 from python_recon.config import load_config, preset_names
 from python_recon.methods import gridding
 from python_recon.resources.schedule import Budget
-from python_recon.stream.preparation import prepare_slice
+from python_recon.stream.preparation import prepare
 from tests.readme import ALL, PAGES, ROOT, TEXTS, blocks, command, commands, shell
 from tests.tables import library_page
 
@@ -177,8 +177,10 @@ def test_the_added_method_works(scan, tmp_path):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     config = load_config({"coils.maps": "walsh"})
-    kspace, maps = prepare_slice(read_slice(scan, "dataset", 0, config), config)
-    images = module.METHOD.run(kspace, maps, module.METHOD.options(neighbours=1), Budget()).images
-    frames = gridding.run(kspace, maps, gridding.GriddingOptions(), Budget()).images
+    prepared = prepare(read_slice(scan, "dataset", 0, config), config, Budget())
+    images = module.METHOD.run(
+        prepared.kspace, prepared.maps, module.METHOD.options(neighbours=1), Budget()
+    ).images
+    frames = gridding.run(prepared.kspace, prepared.maps, gridding.GriddingOptions(), Budget()).images
     expected = torch.stack([(frames[0] + frames[1]) / 2, frames.mean(0), (frames[1] + frames[2]) / 2])
     torch.testing.assert_close(images, expected)

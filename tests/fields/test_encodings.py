@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 import torch
 
-from python_recon.errors import DataError, ShapeError
+from python_recon.errors import ShapeError
 from python_recon.fields.encodings import FourierFeatures, Stiff
 from python_recon.fields.time_axis import TemporalHarmonics
 
@@ -17,12 +15,6 @@ def generator(seed=0, device="cpu"):
 
 def points(n, n_dims=2, seed=3):
     return 2 * torch.rand(n, n_dims, generator=generator(seed)) - 1
-
-
-def bright_block(shape, rows, columns):
-    image = torch.zeros(shape)
-    image[rows, columns] = 1.0
-    return image
 
 
 def test_features_are_cosines_then_sines():
@@ -63,60 +55,6 @@ def test_coordinates_must_have_the_dimension_of_the_frequencies():
         features(points(4, 3))
     with pytest.raises(ShapeError, match=r"\(7,\).*expected \(frequency, dimension\)"):
         FourierFeatures(torch.zeros(7))
-
-
-def test_a_pixel_gives_the_frequencies_of_its_own_kspace():
-    """The Fourier transform of one bright pixel, on the grid k = -1..1, is one of the features' waves."""
-    matrix, row, column = 48, 40, 10
-    image = np.zeros((matrix, matrix), complex)
-    image[row, column] = 1
-    kspace = np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(image)))
-    features = FourierFeatures.from_image_power(torch.as_tensor(image), 200, generator())
-    expected = torch.tensor([column - 24, row - 24]) / 2
-    assert (features.frequencies - expected).abs().max() <= 0.25
-    torch.testing.assert_close(features.frequencies.mean(0), expected.float(), atol=0.05, rtol=0)
-    k = torch.linspace(-1, 1 - 2 / matrix, matrix)
-    ky, kx = torch.meshgrid(k, k, indexing="ij")
-    wave = FourierFeatures(expected[None].float())(torch.stack([kx, ky], -1)).numpy()
-    np.testing.assert_allclose(wave[..., 0] - 1j * wave[..., 1], kspace, atol=2e-4)
-
-
-def test_pixels_are_drawn_by_their_magnitude():
-    image = bright_block((12, 20), slice(2, 4), slice(5, 7)).to(torch.complex64)
-    image[9:11, 15:17] = -3j
-    frequencies = FourierFeatures.from_image_power(image, 8000, generator()).frequencies
-    assert (frequencies[:, 0] > 0).float().mean() == pytest.approx(0.75, abs=0.02)
-    pixel = (frequencies / 10 * torch.tensor([20, 12])).flip(-1) + torch.tensor([6.0, 10.0])
-    drawn = torch.unique(pixel.round().int(), dim=0).tolist()
-    assert drawn == [
-        [r, c] for rows, cols in (((2, 3), (5, 6)), ((9, 10), (15, 16))) for r in rows for c in cols
-    ]
-
-
-def test_positions_fill_the_pixel_evenly():
-    image = bright_block((8, 8), 4, 4)
-    frequencies = FourierFeatures.from_image_power(image, 6000, generator(), k_max=8.0).frequencies
-    within_pixel = frequencies / 8.0 * 8
-    assert within_pixel.abs().max() <= 0.5
-    torch.testing.assert_close(within_pixel.std(0), torch.full((2,), 1 / math.sqrt(12)), atol=0.01, rtol=0)
-
-
-def test_a_low_resolution_image_stands_for_the_full_matrix():
-    low = bright_block((16, 16), slice(3, 5), slice(10, 13))
-    full = low.repeat_interleave(4, 0).repeat_interleave(4, 1)
-    from_low = FourierFeatures.from_image_power(low, 4000, generator(), k_max=32.0).frequencies
-    from_full = FourierFeatures.from_image_power(full, 4000, generator()).frequencies
-    # Centres of pixels lie on the isocentre, so a coarse pixel is 1.5 fine ones off.
-    torch.testing.assert_close(from_low.mean(0), from_full.mean(0) - 0.75, atol=0.15, rtol=0)
-    torch.testing.assert_close(from_low.std(0), from_full.std(0), atol=0.1, rtol=0)
-
-
-@pytest.mark.parametrize("value", [0.0, math.nan, math.inf])
-def test_an_image_without_signal_is_refused(value):
-    with pytest.raises(DataError, match=r"largest pixel.*normal distribution"):
-        FourierFeatures.from_image_power(torch.full((4, 5), value), 3, generator())
-    with pytest.raises(ShapeError, match=r"\(2, 4, 5\).*\(y, x\)"):
-        FourierFeatures.from_image_power(torch.ones(2, 4, 5), 3, generator())
 
 
 def test_stiff_is_the_published_encoding():

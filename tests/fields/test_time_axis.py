@@ -75,7 +75,7 @@ def test_less_than_two_r_waves_are_refused():
 
 def test_plain_functions_are_cosines_that_do_not_wrap():
     t = torch.linspace(0, 1, 21)
-    features = TimeAxis.from_times(SPOKE_TIMES_S).features(t, 3)
+    features = TemporalHarmonics("plain", 3)(t)
     expected = np.cos(np.pi * np.arange(1, 7) * np.linspace(0, 1, 21)[:, None])
     np.testing.assert_allclose(features, expected, atol=3e-6)
     assert (features[0] - features[-1]).abs().max() > 1
@@ -90,7 +90,7 @@ def test_plain_functions_tell_any_two_moments_apart(first, second):
 
 def test_periodic_functions_are_the_published_ones_and_wrap():
     t = torch.tensor([0.0, 0.1, 0.6, 1.0])
-    features = TimeAxis("periodic", 0.0, 0.8).features(t, 2)
+    features = TemporalHarmonics("periodic", 2)(t)
     turn = 2 * np.pi * t.numpy()[:, None]
     expected = np.concatenate([np.cos(turn), np.cos(2 * turn), np.sin(turn), np.sin(2 * turn)], axis=1)
     np.testing.assert_allclose(features, expected, atol=1e-5)
@@ -107,31 +107,6 @@ def test_a_constant_and_the_functions_span_smooth_curves():
         solution = torch.linalg.lstsq(matrix, curve[:, None]).solution
         errors[kind] = float((matrix @ solution - curve[:, None]).square().mean().sqrt())
     assert errors["plain"] < 0.03 < 0.09 < errors["periodic"]
-
-
-def test_respiratory_functions_follow_those_of_time(device):
-    axis = TimeAxis("periodic", 0.0, 0.8)
-    t, breath = torch.rand(7, device=device), 0.5 * torch.rand(7, device=device)
-    features = axis.features(t, 2, breath)
-    assert features.shape == (7, 8)
-    torch.testing.assert_close(features[:, :4], axis.features(t, 2))
-    torch.testing.assert_close(features[:, 4], torch.cos(2 * math.pi * breath), atol=1e-5, rtol=0)
-    torch.testing.assert_close(features[:, 7], torch.sin(4 * math.pi * breath), atol=1e-5, rtol=0)
-
-
-def test_the_ends_of_a_breath_are_farthest_apart():
-    ends = TimeAxis("plain", 0.0, 1.0).features(torch.zeros(3), 1, torch.tensor([0.0, 0.25, 0.5]))
-    assert torch.dist(ends[0], ends[2]) == pytest.approx(2)
-    assert torch.dist(ends[0], ends[1]) < torch.dist(ends[0], ends[2])
-
-
-@pytest.mark.parametrize("value", [-0.01, 1.01, math.nan])
-def test_coordinates_out_of_range_are_refused(value):
-    axis = TimeAxis("plain", 0.0, 1.0)
-    with pytest.raises(DataError, match=r"time coordinates from .* expected 0 to 1"):
-        axis.features(torch.tensor([0.2, value]), 2)
-    with pytest.raises(DataError, match=r"respiratory coordinates from .* expected 0 to 0\.5"):
-        axis.features(torch.tensor([0.2, 0.3]), 2, torch.tensor([0.2, 0.6 * np.sign(value - 0.5)]))
 
 
 def test_a_navigator_loses_its_drift():

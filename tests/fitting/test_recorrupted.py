@@ -7,7 +7,9 @@ import torch
 
 from python_recon.data import NoiseLevel
 from python_recon.errors import DataError
-from python_recon.fitting.recorrupted import PairMaker, quadratic
+from python_recon.fitting.pairs import SolvedSlice
+from python_recon.fitting.recorrupted import PairMaker
+from python_recon.losses import measured_loss
 from python_recon.methods.subspace import projected
 from python_recon.operators.sense import Sense, data_weights, density_of
 from python_recon.operators.toeplitz import SubspaceGram, point_spread_kernels
@@ -40,11 +42,9 @@ def maker(scan, basis, grams):
     return maker_of(scan.kspace, scan, basis, grams)
 
 
-def maker_of(kspace, scan, basis, grams):
+def maker_of(kspace, scan, basis, grams, loss="density"):
     solution = torch.as_tensor(complex_noise((2, 24, 24), 5))
-    images = torch.einsum("fk,kyx->fyx", basis.to(torch.complex64), solution)
-    project = lambda series: projected(basis, series)  # noqa: E731
-    return PairMaker(kspace.to_torch(), scan.maps.to_torch(), images, solution, project, grams)
+    return PairMaker(SolvedSlice(kspace.to_torch(), scan.maps.to_torch(), basis, solution), grams, loss)
 
 
 def test_the_noises_of_a_pair_are_those_of_the_scan_and_independent(maker):
@@ -58,7 +58,7 @@ def test_the_noises_of_a_pair_are_those_of_the_scan_and_independent(maker):
 
 def test_a_seed_gives_the_same_pair_and_another_one_another(maker):
     one, same, other = (maker.pair(seed, lambda residual: residual) for seed in (1, 1, 2))
-    assert torch.equal(one.target, same.target)
+    assert torch.equal(one.loss.target, same.loss.target)
     assert relative_error(other.start.components, one.start.components) > 0.01
 
 
@@ -70,7 +70,10 @@ def test_right_sides_are_what_the_start_leaves_of_the_data(maker, scan, basis):
     predicted = sense.forward(torch.einsum("fk,kyx->fyx", basis.to(torch.complex64), start))
     weights = data_weights(kspace)[:, None], density_of(kspace)[:, None]
     for result, weight, data in zip(
-        (pair.start.residual, pair.target), weights, (kspace.data + noise, kspace.data - noise), strict=True
+        (pair.start.residual, pair.loss.target),
+        weights,
+        (kspace.data + noise, kspace.data - noise),
+        strict=True,
     ):
         expected = projected(basis, sense.adjoint(weight * (data - predicted)))
         assert relative_error(result, expected) < 2e-3
@@ -81,16 +84,13 @@ def test_without_noise_there_are_no_pairs(scan, basis, grams):
         maker_of(replace(scan.kspace, noise=None), scan, basis, grams)
 
 
-def test_value_and_slope_of_the_quadratic():
-    root = complex_noise((30, 24), 1)
-    normal = torch.as_tensor(root.conj().T @ root)
-    gram = lambda images: (normal @ images.flatten()).reshape(images.shape)  # noqa: E731
-    target = torch.as_tensor(complex_noise((2, 3, 4), 2))
-    change = torch.as_tensor(complex_noise((2, 3, 4), 3)).requires_grad_()
-    value = quadratic(gram, change, target)
-    value.backward()
-    plain = change.detach().clone().requires_grad_()
-    expected = (plain.conj() * (gram(plain) - 2 * target)).real.sum()
-    expected.backward()
-    assert value.item() == pytest.approx(expected.item(), rel=1e-4)
-    assert relative_error(change.grad, plain.grad) < 1e-4
+def test_a_loss_of_samples_sees_the_other_data(scan, basis, grams):
+    """Data of which the start is told by the first, the loss by the second: here from the k-space itself."""
+    maker = maker_of(scan.kspace, scan, basis, grams, "usual")
+    start, change = (torch.as_tensor(complex_noise((2, 24, 24), seed)) for seed in (6, 7))
+    pair = maker.pair(1, lambda _residual: start)
+    kspace = scan.kspace.to_torch()
+    series = torch.einsum("fk,kyx->fyx", basis.to(torch.complex64), start + change)
+    predicted = Sense(kspace, scan.maps.to_torch(), 1e-4).forward(series)
+    expected = measured_loss("usual", kspace.data - maker._noise(1))(predicted)
+    assert pair.loss(change, 0).item() == pytest.approx(expected.item(), rel=1e-3)

@@ -138,9 +138,12 @@ def converse(sock, configuration, scan):
 def run_gadget():
     """Run a gadget as Gadgetron does, in a process of its own, over TCP."""
 
-    def run(scan, module="gadgets.radial", target="reconstruct", python_path=None, **properties):
+    def run(
+        scan, module="gadgets.radial", target="reconstruct", python_path=None, variables=None, **properties
+    ):
         items = "".join(f'<property name="{name}" value="{value}"/>' for name, value in properties.items())
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "GADGETRON_EXTERNAL_LOG_LEVEL": "INFO"}
+        environment.update(variables or {})
         if python_path is not None:
             environment["PYTHONPATH"] = str(python_path)
         with socket.create_server(("localhost", 0)) as server:

@@ -13,7 +13,10 @@ from python_recon.resources.schedule import Budget
 from python_recon.stream.ladder import climb_down
 from tests.numerics import scan_heart
 
-SLOW = {"nik_paper", "pisco_paper", "pisco_dist_paper", "iconik_paper", "st_inr_paper"}
+SLOW = {"nik_paper", "pisco_paper", "pisco_dist_paper", "iconik_paper", "st_inr_paper"} | {
+    "zs_ssl_paper",
+    "zero_mirid_paper",
+}
 """Their single steps are too long for a test; they run through the loops of the others."""
 METHODS = sorted(set(preset_names()) - SLOW)
 WITHOUT_START = {"nik", "iconik", "subspace_inr"}

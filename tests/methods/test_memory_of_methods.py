@@ -26,6 +26,9 @@ ONE_STEP = {
     "subspace_inr": {"steps": 1, "width": 256, "log2_table_size": 12},
     "st_inr_paper": {"steps": 1},
     "zs_ssl": {"steps": 1, "channels": 128},
+    "zero_mirid": {"steps": 1, "channels": 128},
+    "zs_ssl_paper": {"epochs": 1, "splits": 1, "unrolls": 2},
+    "zero_mirid_paper": {"epochs": 1, "splits": 1, "unrolls": 2},
 }
 
 
@@ -69,6 +72,8 @@ def test_phases_and_states_count_as_frames():
         ("st_inr", {"width": 512}),
         ("st_inr_paper", {"log2_table_size": 24}),
         ("zs_ssl", {"channels": 256}),
+        ("zs_ssl", {"pairs": "masks"}),
+        ("zs_ssl_paper", {"unrolls": 20}),
         ("xd_grasp", {"cardiac_phases": 50}),
     ],
 )

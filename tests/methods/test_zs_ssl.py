@@ -14,7 +14,7 @@ from python_recon.resources.schedule import Budget
 from tests.numerics import as_numpy, complex_noise, relative_error, run_method, scan_heart
 
 NOISE = 0.1
-FEW = {"steps": 30, "learning_rate": 1e-2, "channels": 8, "pairs": 2, "judges": 1}
+FEW = {"steps": 30, "learning_rate": 1e-2, "channels": 8, "draws": 2, "judges": 1}
 
 
 def known_noise(scan, std=NOISE):
@@ -23,8 +23,8 @@ def known_noise(scan, std=NOISE):
 
 @pytest.fixture(scope="module")
 def scan():
-    """8 frames of 5 spokes, matrix 32, 4 coils, much noise."""
-    return known_noise(scan_heart(8, 5, 4, (32, 32), noise=NOISE))
+    """8 frames of 5 spokes, matrix 40, 4 coils, much noise."""
+    return known_noise(scan_heart(8, 5, 4, (40, 40), noise=NOISE))
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,18 @@ def test_a_network_that_does_not_fit_is_narrower(small, monkeypatch):
     assert result.comment.endswith("; channels 8 instead of 32, to fit into memory")
 
 
-@pytest.mark.parametrize("bad", [{"mu": 0.0}, {"layers": 1}, {"channels": 1e6}, {"pairs": 0}, {"judges": 0}])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"mu": 0.0},
+        {"layers": 1},
+        {"channels": 1e6},
+        {"draws": 0},
+        {"pairs": "none"},
+        {"loss": "L3"},
+        {"judges": 0},
+    ],
+)
 def test_options_out_of_range_are_refused(bad):
     with pytest.raises(ConfigError, match=f"options of method 'zs_ssl'.*{next(iter(bad))}"):
         resolve("zs_ssl", bad)

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from python_recon.errors import BackendError, DataError, ShapeError
-from python_recon.operators.nufft import Nufft, has_cufinufft
+from python_recon.operators.nufft import Nufft
+from python_recon.operators.plans import load_cufinufft
 from tests.numerics import (
     adjoint_dft,
     as_numpy,
@@ -76,6 +77,14 @@ def backend(request):
 @pytest.fixture(params=parameters(*(name for name in BACKENDS if name.endswith(("torch", "cuda")))))
 def torch_backend(request):
     return _available(request.param)
+
+
+def has_cufinufft():
+    try:
+        load_cufinufft()
+    except BackendError:
+        return False
+    return True
 
 
 def _available(name):

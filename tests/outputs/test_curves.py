@@ -40,6 +40,22 @@ def test_both_curves_are_drawn_and_fits_without_a_judge_have_one():
     assert len(charts(losses=[2.0, 1.0], held_out=[])) == 1
 
 
+def test_labels_differ_where_values_do():
+    (chart,) = charts(losses=[0.41312, 0.41309, 0.41303])
+    labels = [tick.label for tick in chart.y_ticks]
+    assert len(set(labels)) == len(labels) > 2
+
+
+def test_the_axis_counts_steps_where_they_are_known():
+    (chart,) = charts(losses=[4.0, 3.0, 2.0], judged_at=[100, 200, 250])
+    assert chart.axis == "step"
+    np.testing.assert_allclose(
+        points(chart)[:, 0], np.interp([100, 200, 250], [100, 250], [LEFT, RIGHT]), atol=0.1
+    )
+    assert {"100", "250"} >= {tick.label for tick in chart.x_ticks} & {"100", "250"} != set()
+    assert charts(losses=[4.0, 3.0])[0].axis == "judgement"
+
+
 @pytest.mark.parametrize("losses", [[3.0, 3.0, 3.0], [0.0, 5.0], [-1.0, 1.0], [2.0, np.nan, 1.0, np.inf]])
 def test_any_numbers_stay_within_the_picture(losses):
     (chart,) = charts(losses=losses)

@@ -197,3 +197,16 @@ def test_dciodvfy_finds_no_error(study, body_part, has_beats, tmp_path):
     assert "MRImage" in found.stderr.splitlines()
     assert "Error" not in found.stderr
     assert found.returncode == 0
+
+
+def test_all_reconstructions_of_a_scan_link(pieces, tmp_path):
+    """Without UIDs of its own, a scan has the same study and frame of reference every time; others differ."""
+    scan = Study(measurement_id="41_2", patient_id="7", series_date=datetime.date(2026, 3, 1))
+    found = []
+    for number, study in enumerate((scan, scan, replace(scan, measurement_id="42_2"), Study(), Study())):
+        path = write_dicom(pieces[:1], study, tmp_path / str(number))[0]
+        image = pydicom.dcmread(path)
+        found.append((image.StudyInstanceUID, image.FrameOfReferenceUID))
+    assert found[0] == found[1]
+    assert len(set(found[0])) == 2
+    assert len({uid for pair in found[1:] for uid in pair}) == 8

@@ -20,7 +20,7 @@ def frames_of(path):
 
 
 def test_films_have_the_speed_of_the_scan_and_its_grey_values(pieces, tmp_path):
-    paths = write_films(pieces, tmp_path / "new" / "folder")
+    paths = write_films(pieces, tmp_path / "new" / "folder", is_plain=True)
     assert [path.name for path in paths] == [
         "series_1_gridding_slice_0.mp4",
         "series_1_gridding_slice_1.mp4",

@@ -9,6 +9,7 @@ import pytest
 
 from python_recon.data import Geometry
 from python_recon.errors import ConfigError, DataError
+from python_recon.outputs.grey import window_of
 from python_recon.outputs.nifti import require_name, write_nifti
 from tests.outputs.places import PLANES, VOXEL, bright_voxels, place_of_voxel
 
@@ -119,3 +120,10 @@ def test_names_and_places_that_are_missing_are_told(tmp_path):
     with pytest.raises(DataError, match="the position of the images is not known"):
         write_nifti([replace(series, geometry=Geometry())], taken)
     assert taken.read_text() == "precious"
+
+
+def test_the_window_is_that_of_the_pictures(tmp_path):
+    (series,) = bright_voxels("transverse")
+    (path,) = write_nifti([series], tmp_path / "images.nii")
+    header, window = nibabel.load(path).header, window_of(series.images)
+    assert (float(header["cal_min"]), float(header["cal_max"])) == pytest.approx((window.low, window.high))

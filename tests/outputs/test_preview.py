@@ -32,7 +32,7 @@ def corner_series(n_frames=6):
 
 
 def test_mosaic_shows_y_downwards_and_one_window(tmp_path):
-    mosaic = np.asarray(Image.open(write_previews([corner_series()], tmp_path)[0]))
+    mosaic = np.asarray(Image.open(write_previews([corner_series()], tmp_path, is_plain=True)[0]))
     assert mosaic.dtype == np.uint8
     height, width = 32 * 8, 40 * 8
     first, second = mosaic[:height, :width], mosaic[:height, width + 2 : 2 * width + 2]
@@ -43,7 +43,7 @@ def test_mosaic_shows_y_downwards_and_one_window(tmp_path):
 
 
 def test_mosaic_has_at_most_24_frames(tmp_path):
-    with Image.open(write_previews([corner_series(60)], tmp_path)[0]) as mosaic:
+    with Image.open(write_previews([corner_series(60)], tmp_path, is_plain=True)[0]) as mosaic:
         assert mosaic.size == (6 * (320 + 2) - 2, 4 * (256 + 2) - 2)
 
 
@@ -61,7 +61,7 @@ def test_animation_runs_at_the_speed_of_the_scan_for_ever(pieces, tmp_path):
 
 
 def test_profiles_show_the_lines_over_time(tmp_path):
-    profiles = np.asarray(Image.open(write_previews([corner_series()], tmp_path)[2]))[..., 0]
+    profiles = np.asarray(Image.open(write_previews([corner_series()], tmp_path, is_plain=True)[2]))[..., 0]
     height, width, extent = 32 * 8, 40 * 8, 258
     beside, below = profiles[:height, width + 2 :], profiles[height + 2 :, :width]
     assert beside.shape == (height, extent)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
-from python_recon.data import Geometry
+from python_recon.data import Geometry, ImageSeries
 from python_recon.outputs import report
 from python_recon.outputs.report import quantise, write_report
 from python_recon.outputs.series import join_series
@@ -156,8 +156,35 @@ def test_configuration_is_yaml(page):
 def test_warnings_come_before_the_images(pieces, arguments, tmp_path):
     text = write_report(tmp_path / "report.html", pieces, **arguments).read_text(encoding="utf-8")
     assert text.index("was lost") < text.index("<canvas")
-    without = write_report(tmp_path / "report.html", pieces, **arguments | {"warnings": []})
-    assert "No warnings." in without.read_text(encoding="utf-8")
+    nothing = arguments | {"warnings": []}
+    silent = [replace(piece, comment="") for piece in pieces]
+    without = write_report(tmp_path / "report.html", silent, **nothing).read_text(encoding="utf-8")
+    assert "No warnings." in without
+    # What a series says of itself is not "no warnings", and stands before its images.
+    remarked = write_report(tmp_path / "report.html", pieces, **nothing).read_text(encoding="utf-8")
+    assert "No warnings." not in remarked
+    assert remarked.index("gridding, slice 0, gridding, slice 1: preview") < remarked.index("<canvas")
+
+
+def test_it_says_that_it_is_for_research_only(pieces, arguments, tmp_path):
+    text = write_report(tmp_path / "report.html", pieces, **arguments).read_text(encoding="utf-8")
+    assert "For research only: not for diagnosis or treatment." in text[: text.index("<canvas")]
+
+
+def test_directions_that_are_unknown_have_no_letters(pieces, arguments, tmp_path):
+    nowhere = Geometry(read_dir=(0.0, 0.0, 0.0), phase_dir=(0.0, 0.0, 0.0), slice_dir=(0.0, 0.0, 0.0))
+    lost = [replace(piece, geometry=nowhere) for piece in pieces]
+    text = write_report(tmp_path / "report.html", lost, **arguments).read_text(encoding="utf-8")
+    assert "orientation unknown" in text
+    assert 'class="edge' not in text
+    assert "Position (L, P, S)" not in text
+
+
+def test_the_share_of_the_network_stands_at_the_curves(arguments, tmp_path):
+    details = {"losses": [2.0, 1.0], "judged_at": [15, 30], "shares": [0.25, 0.75]}
+    series = ImageSeries(np.ones((2, 8, 8), np.complex64), "pisco", 2, details=details)
+    text = write_report(tmp_path / "report.html", [series], **arguments).read_text(encoding="utf-8")
+    assert "share: 50 %" in text
 
 
 def test_edges_name_the_patient_directions(pieces, arguments, tmp_path):

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from python_recon.data import Counters, Geometry
+from python_recon.data import Counters, Geometry, ImageSeries
 from python_recon.evaluation.liveliest import liveliest_point
 from python_recon.outputs.series import (
+    TICK_S,
     by_kind,
     evenly_taken,
     file_stems,
@@ -128,3 +129,11 @@ def test_liveliest_point_is_in_what_moves(beating_disc):
     y, x = liveliest_point(beating_disc + noise)
     assert np.hypot(y - 14, x - 30) < 4
     assert liveliest_point(beating_disc[:1]) == (20, 24)
+
+
+def test_ticks_do_not_change_the_time_between_frames():
+    times = np.round(0.039 * np.arange(50) / TICK_S) * TICK_S
+    series = ImageSeries(np.zeros((50, 2, 2), np.complex64), "grasp", 2, times_s=times)
+    assert frame_interval_s(series) == pytest.approx(0.039, rel=2e-3)
+    late = np.where(np.arange(50) > 30, times + 1.0, times)
+    assert frame_interval_s(replace(series, times_s=late)) == pytest.approx(0.040, abs=1e-6)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+import threadpoolctl
 import torch
 
-from python_recon.resources.parallel import side_by_side
+from python_recon.resources.parallel import calm_blas, one_thread, side_by_side
 
 CPU = torch.device("cpu")
 
@@ -39,3 +41,19 @@ def test_an_error_reaches_the_caller(n_threads):
 
     with pytest.raises(ArithmeticError):
         side_by_side(fail, 4, CPU)
+
+
+def test_small_work_has_one_thread(n_threads):
+    with one_thread():
+        assert torch.get_num_threads() == 1
+    with pytest.raises(ArithmeticError), one_thread():
+        raise ArithmeticError
+    assert torch.get_num_threads() == n_threads
+
+
+def test_matrix_products_of_numpy_have_one_thread():
+    assert np.linalg.norm(np.ones(2)) > 1  # it is loaded
+    calm_blas()
+    assert {
+        pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"
+    } == {1}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 import torch
 
@@ -103,3 +105,20 @@ def test_a_method_that_has_used_up_the_time_leaves_none_to_the_rungs_below(monke
     (outcome,) = climb(budget)
     assert outcome.method == "gridding"
     assert "subspace failed: no time was left" in outcome.comment
+
+
+def test_the_seconds_of_parts_add_up_to_those_of_the_whole(monkeypatch):
+    """What the reader does between two parts is not the method's time, and no second counts twice."""
+
+    def later():
+        for _ in range(3):
+            time.sleep(0.02)
+            yield images(1.0, 1)
+
+    method = Method(lambda *_: Reconstruction(images(0.0, 1), later=later()), NoOptions)
+    put_in_place(monkeypatch, {"grasp": method})
+    seconds, started = [], time.monotonic()
+    for part in climb_down_in_parts(*kspace_and_maps(), "grasp", {}, Budget()):
+        seconds.append(part.seconds)
+        time.sleep(0.1)
+    assert 0.06 <= sum(seconds) <= time.monotonic() - started - 0.4

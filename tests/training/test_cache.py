@@ -40,7 +40,7 @@ def test_an_example_holds_all_that_is_needed(cached):
         "encoding": "radial", "frames": 6, "spokes": 6, "matrix": 32, "coils": 3,
     }  # fmt: skip
     pair = example.pair(0)
-    assert pair.start.components.shape == pair.target.shape == example.own.shape == (6, 32, 32)
+    assert pair.start.components.shape == pair.loss.target.shape == example.own.shape == (6, 32, 32)
     assert example.views.shape == (3, 6, 32, 32)
     product = (example.own.conj() * example.gram(example.own)).sum()
     assert float(product.real) > 0

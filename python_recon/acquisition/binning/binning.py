@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from python_recon.acquisition.binning.beat_rule import BeatPhases
-from python_recon.acquisition.binning.frame_rules import Cut, FrameRule, Phases, Repetitions, SpokeWindows
-from python_recon.acquisition.binning.runs import Stream
+from python_recon.acquisition.binning.frame_rules import (
+    Counted,
+    FrameRule,
+    Phases,
+    Repetitions,
+    SpokeWindows,
+)
+from python_recon.acquisition.binning.runs import NumberedCut, Stream
+from python_recon.acquisition.encoding import encoding_of
 from python_recon.acquisition.spoke_index import StreamKey, stream_key
 from python_recon.config import BinningConfig
 from python_recon.data import KSpace, Readout, Scan
@@ -31,8 +38,8 @@ def bin_frames(
     Every (slice, contrast, set) is cut by itself. ``first_frame`` follows the counters of the sequence
     (spoke window, repetition or phase) or the beats of the heart, so a frame that was lost leaves a gap.
     Where geometry, coils or sample count change in mid-scan, a new ``run`` begins; where they come back, as
-    those of slices that share a label, each run goes on. Frames that the heart shall sort in retrospect are
-    cut by time.
+    those of slices that share a label, each run goes on. Slices that differ in their place alone are of one
+    run, with numbers beyond all labels. Frames that the heart shall sort in retrospect are cut by time.
 
     A frame with less than ``minimum_fraction`` of its spokes is left out with a warning; one with more
     comes with the spokes that are there. Where nothing tells its number, a frame by repetition is compared
@@ -54,21 +61,24 @@ def bin_frames(
     DataError
         If no readout came, or none of the frames had enough spokes.
     """
-    new_rule = _rule(scan, config)
     streams: dict[StreamKey, Stream] = {}
+    calibration: dict[int, list[Readout]] = {}
     n_readouts = n_frames = 0
     for readout in readouts:
+        if readout.is_calibration:
+            calibration.setdefault(readout.counters.slice, []).append(readout)
+            continue
         n_readouts += 1
         key = stream_key(readout)
         if key not in streams:
-            streams[key] = Stream(key, new_rule, config.minimum_fraction)
-        for number, run, cut in streams[key].add(readout):
+            streams[key] = Stream(key, _rule(scan, config, readout), config.minimum_fraction)
+        for cut in streams[key].add(readout):
             n_frames += 1
-            yield _frame(cut, number, run, scan, matrix)
+            yield _with_calibration(_frame(cut, _n_labels(scan, streams), scan, matrix), calibration)
     for stream in streams.values():
-        for number, run, cut in stream.finish():
+        for cut in stream.finish():
             n_frames += 1
-            yield _frame(cut, number, run, scan, matrix)
+            yield _with_calibration(_frame(cut, _n_labels(scan, streams), scan, matrix), calibration)
     _check_yield(n_readouts, n_frames, config)
 
 
@@ -84,8 +94,10 @@ def stack_frames(frames: Sequence[KSpace]) -> KSpace:
     n_frames, n_spokes = sum(f.n_frames for f in frames), max(f.n_spokes for f in frames)
     first = frames[0]
     is_ragged = any(f.n_spokes != n_spokes or f.spoke_mask is not None for f in frames)
+    calibrations = [f.calibration for f in frames if f.calibration is not None]
     return replace(
         first,
+        calibration=calibrations[-1] if calibrations else None,
         data=_padded([f.data for f in frames], (n_frames, first.n_coils, n_spokes, first.n_samples)),
         trajectory=_padded([f.trajectory for f in frames], (n_frames, n_spokes, first.n_samples, 2)),
         density=_padded_if_any([f.density for f in frames], (n_frames, n_spokes, first.n_samples)),
@@ -101,8 +113,10 @@ def stack_frames(frames: Sequence[KSpace]) -> KSpace:
     )
 
 
-def _rule(scan: Scan, config: BinningConfig) -> Callable[[], FrameRule]:
+def _rule(scan: Scan, config: BinningConfig, first: Readout) -> Callable[[], FrameRule]:
     by: str = config.by
+    if by == "auto" and config.spokes_per_frame is None and not encoding_of(first).READOUTS_ARE_ALIKE:
+        return Counted
     if by == "beat":
         return lambda: BeatPhases(config.cardiac_phases)
     if by in ("auto", "cardiac") and config.spokes_per_frame is None:
@@ -163,7 +177,13 @@ def _check_yield(n_readouts: int, n_frames: int, config: BinningConfig) -> None:
         )
 
 
-def _frame(cut: Cut, number: int, run: int, scan: Scan, matrix: tuple[int, int]) -> KSpace:
+def _n_labels(scan: Scan, streams: Iterable[StreamKey]) -> int:
+    """Slices that the header's limits and the readouts so far tell by their labels."""
+    return max(scan.limits.get("slice", 0), *(label for label, _, _ in streams)) + 1
+
+
+def _frame(numbered: NumberedCut, n_labels: int, scan: Scan, matrix: tuple[int, int]) -> KSpace:
+    cut, counters = numbered.cut, numbered.cut.own[0].counters
     readouts = [*cut.before, *cut.own, *cut.after]
     middle = cut.own[len(cut.own) // 2]
     is_shared = np.ones((1, len(readouts)), bool)
@@ -171,19 +191,38 @@ def _frame(cut: Cut, number: int, run: int, scan: Scan, matrix: tuple[int, int])
     return KSpace(
         data=np.stack([r.data for r in readouts], axis=1)[None].astype(np.complex64, copy=False),
         trajectory=np.stack([r.trajectory for r in readouts if r.trajectory is not None])[None],
-        matrix=matrix,
+        matrix=middle.matrix or matrix,
+        encoding=middle.encoding,
+        image_matrix=None if middle.matrix in (None, matrix) else matrix,
         is_shared=is_shared if is_shared.any() else None,
         noise=middle.noise,
         spoke_times_s=np.array([[r.time_s for r in readouts]]),
         times_s=np.array([np.mean([r.time_s for r in cut.own])]),
         physiology_s=np.array([middle.physiology_s], np.float64),
         geometry=middle.geometry,
-        counters=cut.own[0].counters,
+        counters=replace(counters, slice=counters.slice + numbered.place * n_labels),
         measurement_id=scan.measurement_id,
-        first_frame=number,
+        first_frame=numbered.number,
         comment=cut.comment,
-        run=run,
+        run=numbered.run,
     )
+
+
+def _with_calibration(frame: KSpace, lines: Mapping[int, Sequence[Readout]]) -> KSpace:
+    """The frame with the readouts for coil maps that its slice has so far, where they fit it."""
+    usual = (frame.n_coils, frame.n_samples)
+    own = [r for r in lines.get(frame.counters.slice, ()) if r.data.shape == usual]
+    places = [r.trajectory for r in own if r.trajectory is not None]
+    if not places:
+        return frame
+    calibration = replace(
+        frame,
+        data=np.stack([r.data for r in own], axis=1)[None],
+        trajectory=np.stack(places)[None],
+        is_shared=None,
+        spoke_times_s=np.array([[r.time_s for r in own]]),
+    )
+    return replace(frame, calibration=calibration)
 
 
 def _check_fit(frames: Sequence[KSpace]) -> None:

@@ -222,3 +222,34 @@ class Phases:
 
     def starts_anew(self, readout: Readout) -> bool:  # noqa: ARG002
         return False
+
+
+class Counted:
+    """A frame is what has one repetition and phase; averages and segments of it are joined.
+
+    The phases of a repetition are complete when the next one begins, or at the end. Frames of lines differ in
+    their number, where the sampling varies in time: none is left out for having few.
+    """
+
+    n_unused = 0
+
+    def __init__(self) -> None:
+        self._open: dict[int, list[Readout]] = {}
+        self._repetition: int | None = None
+        self._next = 0
+
+    def add(self, readout: Readout) -> Iterator[Cut]:
+        repetition = readout.counters.repetition
+        if self._repetition is not None and repetition != self._repetition:
+            yield from self.flush()
+        self._repetition = repetition
+        self._open.setdefault(readout.counters.phase, []).append(readout)
+
+    def flush(self) -> Iterator[Cut]:
+        for phase in sorted(self._open):
+            yield Cut(self._next + phase, sorted(self._open[phase], key=spoke_number))
+        self._next += max(self._open, default=-1) + 1
+        self._open = {}
+
+    def starts_anew(self, readout: Readout) -> bool:  # noqa: ARG002
+        return False

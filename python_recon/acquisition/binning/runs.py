@@ -1,13 +1,16 @@
 """The readouts of one (slice, contrast, set), cut run by run, with an account of what is missing.
 
 Readouts fit together as long as geometry, coils and samples stay: that is a run. Where they change for good a
-new run begins. Where they come back, as those of slices that share a label do, each goes on with its own.
+new run begins. Where they come back, as those of slices that share a label do, each goes on with its own, and
+those that differ in nothing but their place are slices of one run.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -24,8 +27,17 @@ _TOLD_DRIFT_MM = 1.0
 _MOST_OPEN = 128
 """Runs that wait for more readouts at a time; beyond, the one that waits longest ends."""
 
-NumberedCut = tuple[int, int, Cut]
-"""Number of the frame, run, and its readouts."""
+
+@dataclass(frozen=True)
+class NumberedCut:
+    """The readouts of a frame, and where it belongs."""
+
+    number: int
+    """Of the frame."""
+    run: int
+    place: int
+    """0, 1, ... of the slices that share the label within the run."""
+    cut: Cut
 
 
 class Stream:
@@ -36,7 +48,9 @@ class Stream:
         self._new_rule = new_rule
         self._minimum_fraction = minimum_fraction
         self._open: list[_Run] = []
-        self._n_runs = 0
+        self._n_taken = self._n_runs = 0
+        self._n_places: Counter[int] = Counter()
+        """By run."""
         self._n_missing = self._n_incomplete = 0
 
     def add(self, readout: Readout) -> Iterator[NumberedCut]:
@@ -49,7 +63,8 @@ class Stream:
         elif run.rule.starts_anew(readout):
             yield from self._close(run)
             run = self._begin(readout, "the spokes are counted anew", run.next_number)
-        run.take(readout)
+        self._n_taken += 1
+        run.take(readout, self._n_taken)
         for other in self._open:
             other.n_waited = 0 if other is run else other.n_waited + 1
         cuts = list(run.rule.add(readout))
@@ -60,8 +75,9 @@ class Stream:
 
     def finish(self) -> Iterator[NumberedCut]:
         """Yield what is still open at the end of the scan."""
-        for run in list(self._open):
-            yield from self._close(run)
+        for run in self._open:
+            yield from self._flush(run)
+        self._open.clear()
         if self._n_missing:
             logger.warning(
                 "%s: %d spokes are missing in %d frames", self._name, self._n_missing, self._n_incomplete
@@ -78,17 +94,30 @@ class Stream:
         return _difference(readout, latest.last)
 
     def _begin(self, readout: Readout, change: str, first_number: int) -> _Run:
-        if change:
-            logger.warning(
-                "%s: %s at readout %d: a new run of frames begins", self._name, change, readout.scan_counter
-            )
-        run = _Run(self._n_runs, self._new_rule(), readout, first_number)
-        self._n_runs += 1
+        run = _Run(self._new_rule(), readout, change, first_number, self._n_taken)
         self._open.append(run)
         return run
 
+    def _number(self, run: _Run) -> int:
+        """The number of a run that has its first frame, and with it the run's place."""
+        others = (other for other in self._open if other.number is not None and run.alternates_with(other))
+        other = next(others, None)
+        if other is None or other.number is None:
+            number, self._n_runs = self._n_runs, self._n_runs + 1
+            text = "%s: %s at readout %d: a new run of frames begins"
+        else:
+            number, text = other.number, "%s: %s at readout %d, and back: a slice of its own"
+        if run.change:
+            logger.warning(text, self._name, run.change, run.first.scan_counter)
+        run.place = self._n_places[number]
+        self._n_places[number] += 1
+        return number
+
     def _close(self, run: _Run) -> Iterator[NumberedCut]:
         self._open.remove(run)
+        yield from self._flush(run)
+
+    def _flush(self, run: _Run) -> Iterator[NumberedCut]:
         yield from self._accepted(run, run.rule.flush())
         if run.rule.n_unused:
             logger.warning("%s: %d readouts are in no frame", self._name, run.rule.n_unused)
@@ -114,26 +143,38 @@ class Stream:
                 self._n_incomplete += 1
             number = max(cut.number, run.next_number)
             run.next_number = number + 1
-            yield number, run.number, cut
+            if run.number is None:
+                run.number = self._number(run)
+            yield NumberedCut(number, run.number, run.place, cut)
 
 
 class _Run:
     """Readouts that fit together."""
 
-    def __init__(self, number: int, rule: FrameRule, first: Readout, next_number: int) -> None:
-        self.number = number
+    def __init__(self, rule: FrameRule, first: Readout, change: str, next_number: int, began_at: int) -> None:
         self.rule = rule
         self.first = self.last = first
+        self.change = change
+        """What made its first readout no part of the run before."""
+        self.number: int | None = None
+        """None until it has a frame."""
+        self.place = 0
         self.next_number = next_number
         """Of its next frame, at least."""
         self.n_readouts = 0
         self.n_waited = 0
         """Readouts of other runs since its last one."""
+        self._began_at = self._last_at = began_at
 
-    def take(self, readout: Readout) -> None:
+    def take(self, readout: Readout, at: int) -> None:
+        """Take a readout, the one with number ``at`` of its stream."""
         # The last one is what the next is compared with: a slow drift makes no new run.
-        self.last = readout
+        self.last, self._last_at = readout, at
         self.n_readouts += 1
+
+    def alternates_with(self, other: _Run) -> bool:
+        """Whether the other went on after this one began, at another place of the same kind."""
+        return other._last_at > self._began_at + 1 and _is_parallel(other.last, self.first)
 
     @property
     def drift_mm(self) -> float:
@@ -163,6 +204,15 @@ def _is_same_place(one: Geometry, other: Geometry) -> bool:
     directions = ("read_dir", "phase_dir", "slice_dir")
     return _are_close(one, other, lengths, _POSITION_TOLERANCE_MM) and _are_close(
         one, other, directions, _DIRECTION_TOLERANCE
+    )
+
+
+def _is_parallel(one: Readout, other: Readout) -> bool:
+    """Whether two readouts differ in nothing but the place of their slices."""
+    shape = (one.n_coils, one.channel_mask, one.n_samples)
+    directions = ("read_dir", "phase_dir", "slice_dir")
+    return shape == (other.n_coils, other.channel_mask, other.n_samples) and _are_close(
+        one.geometry, other.geometry, directions, _DIRECTION_TOLERANCE
     )
 
 

@@ -1,1 +1,1 @@
-"""What is special to spokes: where their samples lie, what area each stands for, delays, extent."""
+"""What is special to spokes: where their samples lie, their density, delays, the extent of the object."""

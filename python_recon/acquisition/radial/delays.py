@@ -63,6 +63,16 @@ class RadialShift:
         """The largest shift along any direction, in samples."""
         return float(np.abs(np.linalg.eigvalsh(self.matrix)).max()) / self.sample_spacing
 
+    def __str__(self) -> str:
+        (x, y), (x_error, y_error) = (
+            [value / self.sample_spacing for value in values] for values in (self.offset, self.offset_error)
+        )
+        return (
+            f"k-space offset ({x:.2f} +- {x_error:.2f}, {y:.2f} +- {y_error:.2f}) samples, largest delay "
+            f"{self.largest_delay_samples:.2f} +- {max(self.delay_error) / self.sample_spacing:.2f} samples, "
+            f"chi squared {self.delay_chi_squared:.1f}"
+        )
+
     @property
     def is_significant(self) -> bool:
         """Whether the delay is beyond doubt and large enough to show."""
@@ -130,13 +140,7 @@ def correct(kspace: KSpace, mode: Literal["auto", "on", "off"]) -> KSpace:
         )
         return kspace
     shift = estimate_shift(kspace)
-    logger.info(
-        "slice %d: k-space offset (%.2f, %.2f) samples, largest delay %.2f samples, chi squared %.1f",
-        kspace.counters.slice,
-        *(value / shift.sample_spacing for value in shift.offset),
-        shift.largest_delay_samples,
-        shift.delay_chi_squared,
-    )
+    logger.info("slice %d: %s", kspace.counters.slice, shift)
     if mode == "auto" and not shift.is_significant:
         return kspace
     return shift_spokes(kspace, shift)

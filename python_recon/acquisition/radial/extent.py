@@ -13,8 +13,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from python_recon.acquisition.extent import spoke_extent
 from python_recon.acquisition.radial.shape import run_through_centre
-from python_recon.acquisition.radial.trajectory import spoke_extent
 from python_recon.data import KSpace, Readout, Scan
 from python_recon.errors import MissingTrajectoryError
 
@@ -116,15 +116,6 @@ def widen(kspace: KSpace, scale: float) -> KSpace:
     return replace(
         kspace, trajectory=kspace.trajectory * stretch, density=density, matrix=matrix, image_matrix=narrow
     )
-
-
-def narrow(images: np.ndarray, matrix: tuple[int, ...]) -> np.ndarray:
-    """The centre (frame, y, x) of wider images, in the scale of the narrow matrix."""
-    wide = images.shape[-2:]
-    rows, columns = (slice(w // 2 - n // 2, w // 2 - n // 2 + n) for w, n in zip(wide, matrix, strict=True))
-    ratio = np.float32(np.sqrt(matrix[0] * matrix[1] / (wide[0] * wide[1])))
-    centre: np.ndarray = images[..., rows, columns] * ratio
-    return centre
 
 
 def _even(size: float) -> int:

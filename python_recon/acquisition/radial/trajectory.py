@@ -10,9 +10,10 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from python_recon.acquisition.echoes import are_half_spokes, tell_contradictions
+from python_recon.acquisition.embedded import embedded_locator
+from python_recon.acquisition.extent import spoke_extent
 from python_recon.acquisition.radial.angles import configured_angles, header_angles
-from python_recon.acquisition.radial.echoes import are_half_spokes, tell_contradictions
-from python_recon.acquisition.radial.embedded import embedded_locator
 from python_recon.acquisition.spoke_index import SpokeCounter, StreamKey, stream_key
 from python_recon.config import TrajectoryConfig
 from python_recon.data import Readout, Scan
@@ -80,29 +81,14 @@ def sample_positions(n_samples: int, center_sample: int, *, may_be_half: bool = 
     return positions
 
 
-def spoke_extent(scan: Scan) -> tuple[float, float]:
-    """Diameter (kx, ky) of k-space in cycles per field of view.
-
-    This is the matrix along x, or less where the reconstructed matrix interpolates; along y the same
-    spatial frequency is counted in the field of view of y.
-    """
-    extent = float(scan.matrix[1])
-    fov_x, fov_y = scan.field_of_view_mm[:2]
-    encoded_fov = scan.encoded_field_of_view_mm[0]
-    if fov_x > 0 and encoded_fov > 0 and scan.encoded_matrix[1] > 0:
-        extent = min(extent, scan.encoded_matrix[1] / encoded_fov * fov_x)
-    shape = fov_y / fov_x if fov_x > 0 and fov_y > 0 else scan.matrix[0] / scan.matrix[1]
-    return extent, extent * shape
-
-
 def _refuse_partitions(readout: Readout, seen: dict[StreamKey, int]) -> None:
     partition = readout.counters.kspace_encode_step_2
     first = seen.setdefault(stream_key(readout), partition)
     if partition != first:
         raise DataError(
             f"the scan has partitions (kspace_encode_step_2 is {partition} at readout "
-            f"{readout.scan_counter}, {first} before): stacks of stars are not supported; transform along "
-            "the partitions first, and send each slice with its own number"
+            f"{readout.scan_counter}, {first} before), and the header announces none: give the limits of "
+            "kspace_encoding_step_2 in its encodingLimits"
         )
 
 

@@ -174,6 +174,3 @@ class Viewer {
 }
 
 for (const root of document.querySelectorAll(".viewer")) viewers.push(new Viewer(root));
-// To begin with, equal series show the lines where the last of them, the method's, moves most.
-const last = viewers[viewers.length - 1];
-if (last) last.pointTo((last.y + 0.5) / last.height, (last.x + 0.5) / last.width);

@@ -206,17 +206,45 @@ def test_jitter_of_the_position_is_no_change():
     assert [f.run for f in frames_of(readouts, BinningConfig(spokes_per_frame=10))] == [0, 0]
 
 
-def test_slices_that_share_a_label_are_cut_by_themselves():
-    readouts = [
-        make_readout(i, geometry=Geometry(position_mm=(0.0, 0.0, 8.0 * place)), kspace_encode_step_1=i // 3)
-        for i in range(60)
-        for place in [i % 3]
+def three_places(n_readouts, **counters):
+    return [
+        make_readout(
+            i,
+            geometry=Geometry(position_mm=(0.0, 0.0, 8.0 * (i % 3))),
+            kspace_encode_step_1=i // 3,
+            **counters,
+        )
+        for i in range(n_readouts)
     ]
-    frames = frames_of(readouts, BinningConfig(spokes_per_frame=10))
-    assert [(f.run, f.first_frame, f.geometry.position_mm[2]) for f in frames] == [
-        (run, frame, 8.0 * run) for frame in range(2) for run in range(3)
+
+
+@pytest.mark.parametrize("n_readouts", [60, 54], ids=["whole", "the last frame is short"])
+def test_slices_that_share_a_label_are_slices_of_one_series(n_readouts):
+    frames = frames_of(three_places(n_readouts), BinningConfig(spokes_per_frame=10))
+    assert [(f.run, f.first_frame, f.counters.slice, f.geometry.position_mm[2]) for f in frames] == [
+        (0, frame, place, 8.0 * place) for frame in range(2) for place in range(3)
     ]
     assert all(len({s % 3 for s in spokes_of(f)}) == 1 for f in frames)
+
+
+def test_places_get_no_number_that_is_a_label():
+    labelled = [
+        readout
+        for one, other in zip(three_places(30, slice=0), three_places(30, slice=1), strict=True)
+        for readout in (one, other)
+    ]
+    found = {
+        (f.counters.slice, f.geometry.position_mm[2], f.run)
+        for f in frames_of(labelled, BinningConfig(spokes_per_frame=10))
+    }
+    assert found == {(label + 2 * place, 8.0 * place, 0) for label in range(2) for place in range(3)}
+
+
+def test_slices_in_other_directions_are_series_of_their_own():
+    turned = Geometry(read_dir=(0.0, 1.0, 0.0), phase_dir=(0.0, 0.0, 1.0), slice_dir=(1.0, 0.0, 0.0))
+    readouts = [make_readout(i, geometry=turned if i % 2 else Geometry()) for i in range(40)]
+    frames = frames_of(readouts, BinningConfig(spokes_per_frame=10))
+    assert {(f.run, f.counters.slice, f.geometry.slice_dir[0]) for f in frames} == {(0, 0, 0.0), (1, 0, 1.0)}
 
 
 def test_a_table_that_drifts_slowly_makes_no_new_run(caplog):

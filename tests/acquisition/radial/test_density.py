@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from python_recon.acquisition.radial.density import fill_density, iterative_density, ramp_density
+from python_recon.acquisition.radial.density import ramp_density
 from python_recon.config import DensityConfig
 from python_recon.data import KSpace
+from python_recon.operators.density import fill_density, iterative_density
 from python_recon.operators.nufft import Nufft
 
 N = 48

@@ -3,7 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from python_recon.acquisition.radial.extent import field_of_view_scale, narrow, trim, widen
+from python_recon.acquisition.field_of_view import narrow
+from python_recon.acquisition.radial.extent import field_of_view_scale, trim, widen
 from python_recon.data import KSpace, Readout, Scan
 from python_recon.phantom import HeartPhantom
 
@@ -45,8 +46,8 @@ def test_without_oversampling_there_is_nothing_to_see():
 
 @pytest.mark.parametrize("scale", [1.0, 1.25, 1.5, 2.0])
 def test_narrowed_gridding_of_a_widened_scan_is_gridding(scale):
-    from python_recon.acquisition.radial.density import fill_density
     from python_recon.config import DensityConfig
+    from python_recon.operators.density import fill_density
     from python_recon.operators.nufft import Nufft
 
     def gridded(kspace):

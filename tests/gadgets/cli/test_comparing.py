@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gadgets.cli import app
+from gadgets.cli.own_options import own_options
 from gadgets.simulation.scan import SimulateOptions, simulate
 
 runner = CliRunner()
@@ -103,6 +104,9 @@ def test_numbers_are_kept_when_a_later_scan_fails(simulated, tmp_path):
         (["--methods", ","], "give the methods"),
         (["--methods", "gridding", "--slice", 2], "has no slice 2; it has 0, 1"),
         (["--methods", "gridding", "--set", "binning.spokes=4"], "did you mean"),
+        (["--methods", "grasp", "--set", "options.iteration=4"], "did you mean 'iterations'"),
+        (["--methods", "grasp", "--set", "grasp.iteration=4"], "did you mean 'iterations'"),
+        (["--methods", "gridding", "--set", "grasp.iterations=4"], "grasp"),
         (["--methods", "gridding", "--retrospective-spokes", "8,x"], "whole numbers from 1"),
         (["--methods", "gridding", "--retrospective-spokes", "0"], "whole numbers from 1"),
         (["--methods", "gridding", "--retrospective-spokes", ","], "whole numbers from 1"),
@@ -114,6 +118,25 @@ def test_what_cannot_be_compared(simulated, arguments, message):
     result = compare("-f", simulated[0], *arguments)
     assert result.exit_code == 1
     assert message in result.stderr
+
+
+def test_options_of_each_method_and_of_all():
+    general, options = own_options(
+        ["gridding", "cg_sense", "grasp"],
+        {"options.iterations": 3, "grasp.iterations": 5, "binning.spokes_per_frame": 8},
+    )
+    assert general == {"binning.spokes_per_frame": 8}
+    assert options == {"cg_sense": {"iterations": 3}, "grasp": {"iterations": 5}}
+
+
+def test_a_comparison_is_not_replaced_unasked(simulated, tmp_path):
+    arguments = ("-f", simulated[0], "--methods", "gridding", "--out", tmp_path)
+    assert compare(*arguments).exit_code == 0
+    again = compare(*arguments)
+    assert again.exit_code == 1
+    assert "comparison.json" in again.stderr
+    assert "--overwrite" in again.stderr
+    assert compare(*arguments, "--overwrite").exit_code == 0
 
 
 def test_nothing_to_compare_on():

@@ -242,6 +242,27 @@ class TestPipes:
         assert [image.image_index for image in images] == list(range(1, N_ITEMS + 1))
         assert done.stdout.endswith(int(MessageId.CLOSE).to_bytes(2, "little"))
 
+    def test_a_recorded_stream_is_a_scan_in_a_file(self, scan_path, write_config, tmp_path, output):
+        recorded = tmp_path / "scan.mrd"
+        recorded.write_bytes(self._stream(scan_path))
+        asked = ("-c", write_config("image_per_readout"), "-l", "2", "--report", tmp_path / "report.html")
+        done = self._run(b"", "-f", recorded, "-o", output, *asked)
+        assert done.returncode == 0, done.stderr
+        with h5py.File(output) as file:
+            assert len(file["dataset/image_1/data"]) == N_ITEMS
+            assert len(file["dataset_2/image_1/data"]) == N_ITEMS
+        assert (tmp_path / "report.html").is_file()
+
+    @pytest.mark.parametrize("n_bytes", [1, 200, -10], ids=["an id", "a header", "all but the end"])
+    def test_a_recorded_stream_that_is_cut_short(self, scan_path, write_config, tmp_path, output, n_bytes):
+        recorded = tmp_path / "scan.bin"
+        recorded.write_bytes(self._stream(scan_path)[:n_bytes])
+        done = self._run(b"", "-f", recorded, "-o", output, "-c", write_config("image_per_readout"))
+        assert done.returncode == 1
+        assert done.stderr.splitlines()[-1].startswith(b"error: ")
+        assert recorded.name.encode() in done.stderr
+        assert output.exists() == (n_bytes < 0)
+
     def test_the_streams_own_configuration_serves(self, scan_path, output):
         stream = self._stream(scan_path, find_config("radial_preview").read_text())
         done = self._run(stream, "--stdin", "-o", output)

@@ -13,7 +13,7 @@ from gadgets.files.slices import read_slice
 from python_recon.config import load_config
 from python_recon.methods import gridding
 from python_recon.resources.schedule import Budget
-from python_recon.stream.preparation import prepare_slice
+from python_recon.stream.preparation import prepare
 
 MATRIX, FIELD_OF_VIEW_MM = 32, 160.0
 BLOB = (7.0, -4.0)
@@ -70,8 +70,10 @@ def images_of():
 
     def reconstruct(path, **settings):
         config = load_config({"coils.maps": "walsh", "preview": "none", **settings})
-        kspace, maps = prepare_slice(read_slice(path, "dataset", 0, config), config)
-        return abs(gridding.run(kspace, maps, gridding.GriddingOptions(), Budget()).images.numpy())
+        prepared = prepare(read_slice(path, "dataset", 0, config), config, Budget())
+        return abs(
+            gridding.run(prepared.kspace, prepared.maps, gridding.GriddingOptions(), Budget()).images.numpy()
+        )
 
     return reconstruct
 

@@ -10,7 +10,8 @@ import pytest
 
 from gadgets.simulation.object_files import read_object
 from gadgets.simulation.objects import phantoms_of
-from gadgets.simulation.protocol import SimulateOptions, plan_spokes
+from gadgets.simulation.options import SimulateOptions
+from gadgets.simulation.plan import plan_readouts
 from gadgets.simulation.scan import simulate
 from python_recon.errors import ConfigError, DataError
 from tests.gadgets.simulation.dicom_files import write_dicom
@@ -122,8 +123,8 @@ def test_a_still_image_is_scanned_with_its_truth(tmp_path):
     options, truth = scanned(tmp_path, pictures(20, 24), contraction=0.4, repetition_time=30.0)
     with h5py.File(truth) as file:
         images, r_waves = file["images"][0], file["r_waves_s"][()]
-    (phantom,) = phantoms_of(options, plan_spokes(options))
-    reference = phantom.reference(plan_spokes(options).frame_times_s()[0], (16, 16))
+    (phantom,) = phantoms_of(options, plan_readouts(options))
+    reference = phantom.reference(plan_readouts(options).frame_times_s()[0], (16, 16))
     correlation = np.corrcoef(np.abs(images).ravel(), np.abs(reference).ravel())[0, 1]
     assert correlation > 0.97  # but for the shading of whitened coils
     assert np.ptp(np.abs(images), axis=0).max() > 0.05
@@ -133,7 +134,7 @@ def test_a_still_image_is_scanned_with_its_truth(tmp_path):
 def test_a_series_spans_the_scan_and_brings_no_heartbeat(tmp_path):
     images = np.stack([pictures(20, 20), 3 * pictures(20, 20)])
     options, _ = scanned(tmp_path, images, noise=0.0)
-    spokes = plan_spokes(options)
+    spokes = plan_readouts(options)
     (phantom,) = phantoms_of(options, spokes)
     first, last = np.abs(phantom.image(spokes.times_s[[0, -1]], (16, 16)))
     np.testing.assert_allclose(last, 3 * first, rtol=1e-4)
@@ -147,21 +148,21 @@ def test_a_series_spans_the_scan_and_brings_no_heartbeat(tmp_path):
 
 def test_the_interval_of_a_series_is_as_asked(tmp_path):
     options, _ = scanned(tmp_path, pictures(4, 20, 20), object_interval=12.0)
-    (phantom,) = phantoms_of(options, plan_spokes(options))
+    (phantom,) = phantoms_of(options, plan_readouts(options))
     assert phantom.interval_s == pytest.approx(0.012)
 
 
 def test_slices_are_those_around_the_middle(tmp_path):
     images = np.arange(1, 6).reshape(5, 1, 1, 1) * pictures(1, 1, 8, 8)
     options, _ = scanned(tmp_path, images, slices=3)
-    found = [phantom.images for phantom in phantoms_of(options, plan_spokes(options))]
+    found = [phantom.images for phantom in phantoms_of(options, plan_readouts(options))]
     np.testing.assert_array_equal(found, images[1:4])
 
 
 def test_the_grid_is_twice_the_matrix_and_no_coarser_than_the_pixels(tmp_path):
     for side, grid in ((10, 32), (100, 118)):
         options, _ = scanned(tmp_path, pictures(side, 8))
-        assert phantoms_of(options, plan_spokes(options))[0].grid_size == grid
+        assert phantoms_of(options, plan_readouts(options))[0].grid_size == grid
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from gadgets.simulation.options import SimulateOptions
 from gadgets.simulation.physiology import irregular_r_waves
-from gadgets.simulation.protocol import SimulateOptions, plan_spokes
+from gadgets.simulation.plan import plan_readouts
 from gadgets.simulation.scenes import SCENES, scene
 from python_recon.errors import ConfigError
 
@@ -34,7 +35,7 @@ def test_slow_and_fast_differ_in_motion():
 def test_beats_of_the_irregular_scenes_differ_within_the_scan(seed):
     for name in ("cardiac_irregular", "cardiac_textured"):
         options = scene(name, seed)
-        spokes = plan_spokes(options)
+        spokes = plan_readouts(options)
         end_s = spokes.times_s[-1]
         r_waves = np.array(irregular_r_waves(options, float(end_s)))
         seen = np.diff(r_waves)[(r_waves[1:] > 0) & (r_waves[:-1] < end_s)]

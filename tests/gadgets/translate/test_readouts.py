@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from ismrmrd import constants
 
-from gadgets.translate.readouts import ReadoutStream, readouts_from
+from gadgets.translate.readouts import ReadoutStream
 from gadgets.wire.messages import Text
 from python_recon.errors import DataError
 from tests.gadgets.acquisitions import acquisition, encoding, header
 
 
 def only(items, head=None):
-    (readout,) = readouts_from(items, head or header())
+    (readout,) = ReadoutStream(items, head or header())
     return readout
 
 
@@ -125,7 +125,7 @@ def test_readouts_that_image_are_kept(flags):
 
 def test_noise_is_marked_and_belongs_to_every_encoding_space():
     noise = acquisition(flags=[constants.ACQ_IS_NOISE_MEASUREMENT], encoding_space_ref=1)
-    got = list(readouts_from([noise, acquisition()], header()))
+    got = list(ReadoutStream([noise, acquisition()], header()))
     assert [readout.is_noise for readout in got] == [True, False]
 
 
@@ -151,7 +151,7 @@ def test_waveforms_and_texts_are_passed_by(caplog):
 )
 def test_streams_without_imaging_readouts(items, match):
     with pytest.raises(DataError, match=match):
-        list(readouts_from(items, header()))
+        list(ReadoutStream(items, header()))
 
 
 def test_the_radial_encoding_space_is_taken(caplog):

@@ -8,7 +8,7 @@ import ismrmrd
 import numpy as np
 import pytest
 
-from gadgets.translate.readouts import readouts_from
+from gadgets.translate.readouts import ReadoutStream
 from gadgets.wire.messages import AcquisitionBucket, ReconBit, ReconBuffer, ReconData
 from python_recon.errors import DataError
 from tests.gadgets.acquisitions import acquisition, header
@@ -76,7 +76,7 @@ def test_buckets_give_their_acquisitions_once(caplog):
 
 
 def assert_same_readouts(messages, items):
-    got, expected = list(readouts_from(messages, header())), list(readouts_from(items, header()))
+    got, expected = list(ReadoutStream(messages, header())), list(ReadoutStream(items, header()))
     assert [readout.scan_counter for readout in got] == [readout.scan_counter for readout in expected]
     for one, other in zip(got, expected, strict=True):
         np.testing.assert_array_equal(one.data, other.data)
@@ -91,4 +91,4 @@ def test_recon_data_that_do_not_fit_together():
     buffer = bucket_to_buffer(lines_of_a_scan(2), lines=4, repetitions=2)
     broken = ReconBuffer(buffer.data, buffer.headers[:3], buffer.trajectory)
     with pytest.raises(DataError, match="do not fit together"):
-        list(readouts_from([ReconData((ReconBit(broken),))], header()))
+        list(ReadoutStream([ReconData((ReconBit(broken),))], header()))

@@ -1,0 +1,1 @@
+"""Lines of a Cartesian grid: where they lie, and how densely."""

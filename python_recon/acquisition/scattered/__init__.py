@@ -1,0 +1,1 @@
+"""Samples at any known places, such as those of spirals."""

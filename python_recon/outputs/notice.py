@@ -1,0 +1,3 @@
+"""What every output that a person looks at has to say."""
+
+NOTICE = "For research only: not for diagnosis or treatment."
