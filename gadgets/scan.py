@@ -19,6 +19,7 @@ from gadgets.replay.properties import properties_of
 from gadgets.stage import Stage, images
 from gadgets.translate.readouts import ReadoutStream
 from gadgets.version import plugin_version
+from gadgets.watching import watched
 from gadgets.wire.prefetch import Prefetch
 from gadgets.wire.wire import Wire
 from python_recon.config import Config, load_config
@@ -50,6 +51,8 @@ class ScanRecord:
     """How many were sent, by the method that made them and the one that was asked for."""
     failure: str = ""
     """Class of the error that the client was told of; empty where there was none."""
+    reason: str = ""
+    """What the client was told of it."""
     total_s: float = 0.0
     seconds: dict[str, float] = field(default_factory=dict)
     """By stage; ``waiting`` is for the device, while others had it."""
@@ -121,7 +124,7 @@ def serve_scan(
         The scanner's parameters, which override it.
     """
     record = ScanRecord()
-    with Capture(settings_from_environment()) as capture, reported(wire, record) as items:
+    with watched(), Capture(settings_from_environment()) as capture, reported(wire, record) as items:
         capture.attach(items, header)
         config = load_config(properties_of(configuration), parameters or {})
         validate(config)
@@ -159,6 +162,7 @@ def reported(wire: Wire, record: ScanRecord) -> Iterator[Prefetch]:
 
 
 def _report(wire: Wire, text: str, record: ScanRecord, error: Exception) -> None:
+    record.reason = text
     record.failure = type(error).__name__ if isinstance(error, ReconError) else "unforeseen"
     try:
         wire.send_error(text)

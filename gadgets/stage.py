@@ -26,13 +26,14 @@ def images(stream: ReadoutStream, config: Config) -> Iterator[ismrmrd.Image]:
     """
     from gadgets.translate.images import ImageState, coil_map_image, images_from
     from python_recon.resources.parallel import calm_blas
-    from python_recon.resources.scan_context import with_remarks
+    from python_recon.resources.scan_context import progress_of_fits, with_remarks
     from python_recon.stream.chain import reconstruct_stream
 
     calm_blas()
     stream.drop_waveforms()
     state, record, kept = ImageState(), stream.physiology, stream.kept
-    for series in reconstruct_stream(stream, stream.scan, config, record=record, kept=kept):
+    told = reconstruct_stream(stream, stream.scan, config, progress_of_fits(), record, kept)
+    for series in told:
         state.measurement_uid = stream.measurement_uid
         series = replace(series, comment=with_remarks(series.comment))
         yield from images_from(series, stream.scan, config.output, state)

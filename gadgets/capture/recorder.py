@@ -91,6 +91,11 @@ class CaptureSettings:
             raise ConfigError(f"the capture folder {folder} cannot be written to by user {os.getuid()}")
         return cls(folder.resolve(), quota_gb, keeps_names)
 
+    def usage(self) -> str:
+        """How much of the quota is used, for a reader."""
+        used_gb = Store(self.folder, int(self.quota_gb * 1e9)).used_bytes() / 1e9
+        return f"{used_gb:.1f} of {self.quota_gb:g} GB"
+
 
 def settings_from_environment() -> CaptureSettings | None:
     """For gadgets that Gadgetron starts; None where nothing is to be captured, or the quota is no number."""

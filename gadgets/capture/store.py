@@ -55,6 +55,10 @@ class Store:
             raise OSError(errno.EDQUOT, f"the quota of {self.quota_bytes / 1e9:g} GB is used up")
         return min(n_bytes + self.quota_bytes // _STEPS, self.quota_bytes - used)
 
+    def used_bytes(self) -> int:
+        """Of all scans of ours, those that are being written included; 0 where there is no folder."""
+        return sum(self._sizes().values()) if self.folder.is_dir() else 0
+
     def make_room(self, n_bytes: int) -> None:
         """Remove the oldest scans until one more of ``n_bytes`` has room beside the others."""
         whole = {path: size for path, size in self._sizes().items() if path.suffix != PART}

@@ -32,7 +32,7 @@ COMMANDS = {
         "Render a saved field at any frame rate and matrix, without fitting again.",
     ),
     "info": Place("files", "info", "Show what a scan holds, and what is odd about it."),
-    "convert": Place("converting", "convert", "Make an ISMRMRD file of radial raw data in another format."),
+    "convert": Place("converting", "convert", "Make an ISMRMRD file of raw data in another format."),
     "compare": Place(
         "comparing", "compare", "Compare methods: errors, time and memory, on one slice of every scan."
     ),
@@ -50,7 +50,7 @@ COMMANDS = {
     "methods": Place(
         "installation",
         "methods",
-        "List the methods: what each is, what it needs, where it is published.",
+        "List the methods: what each is, what it needs, where it is published; of one, its options.",
     ),
     "doctor": Place(
         "installation", "doctor", "Examine the installation: what is there, what is missing and the cure."
@@ -61,12 +61,21 @@ COMMANDS = {
 """In the order in which ``--help`` lists them."""
 
 
+_ANYWHERE = ("-v", "--verbose", "-q", "--quiet", "--debug")
+
+
 class _Commands(TyperGroup):
     """Turns the errors that the project foresees into one message and exit status 1."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.commands.update({name: DeferredCommand(name, place) for name, place in COMMANDS.items()})
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """``-v``, ``-q`` and ``--debug`` may stand anywhere, also behind the command."""
+        end = args.index("--") if "--" in args else len(args)
+        ours = [word for word in args[:end] if word in _ANYWHERE]
+        return super().parse_args(ctx, ours + [word for word in args[:end] if word not in ours] + args[end:])
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -83,7 +92,7 @@ app = typer.Typer(
     name="gadgetron-pisco",
     help="Reconstruct radial MRI as Gadgetron does: simulate, replay, inspect and compare scans.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 
@@ -100,9 +109,12 @@ def _options(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log errors only.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Log everything; show tracebacks.")] = False,
 ) -> None:
-    level = logging.DEBUG if debug else logging.INFO if verbose else logging.WARNING
+    level = (
+        logging.DEBUG if debug else logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING
+    )
     style = "%(levelname)s %(name)s: %(message)s"
     logging.basicConfig(level=level, format=style, handlers=[ConsoleHandler()], force=True)
     for chatty in ("matplotlib", "PIL", "h5py"):

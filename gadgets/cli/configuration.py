@@ -12,7 +12,7 @@ import typer
 import yaml
 
 from gadgets.console import output, parse_settings
-from gadgets.replay.config_xml import find_config, parse_config, read_text
+from gadgets.replay.config_xml import find_config, installed_configs, parse_config, read_text
 from gadgets.replay.properties import parse_value, properties_of
 from python_recon.config import Config, flat_keys, load_config, preset_names
 from python_recon.errors import ConfigError
@@ -34,6 +34,15 @@ def show(
         effective = load_config(layer, properties)
         text = yaml.safe_dump(effective.model_dump(), sort_keys=False)
         output.print(text, markup=False, highlight=False, soft_wrap=True, end="")
+
+
+@app.command("list")
+def list_() -> None:
+    """List what ``replay -c`` takes by name: installed configurations, and methods."""
+    output.print(
+        "installed:", *installed_configs(), sep="\n  ", markup=False, highlight=False, soft_wrap=True
+    )
+    output.print("methods:", *preset_names(), sep="\n  ", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()

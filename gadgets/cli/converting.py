@@ -17,7 +17,7 @@ _Triple = tuple[float, float, float]
 
 def convert(
     source: Annotated[
-        Path, typer.Argument(metavar="IN", help="Siemens .dat, BART .cfl, .npy, .npz or .mat.")
+        Path, typer.Argument(metavar="IN", help="Siemens .dat, BART .cfl, .npy, .npz, .mat or .h5.")
     ],
     target: Annotated[Path, typer.Argument(metavar="OUT.h5", help="ISMRMRD file for the scan.")],
     data: Annotated[str | None, typer.Option(help="Name of the k-space among several arrays.")] = None,
@@ -26,7 +26,10 @@ def convert(
     ] = None,
     axes: Annotated[
         str | None,
-        typer.Option(help="Axes of the k-space, such as 'frame coil spoke readout', which is the default."),
+        typer.Option(
+            help="Axes of the k-space, such as 'frame coil spoke readout', which is the default; with kz, a "
+            "stack of stars; with ky in place of spoke (and kz), Cartesian."
+        ),
     ] = None,
     trajectory_axes: Annotated[
         str | None, typer.Option(help="Axes of the trajectory, such as 'spoke readout dimension'.")
@@ -58,7 +61,7 @@ def convert(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output.")] = False,
 ) -> None:
-    """Make an ISMRMRD file of radial raw data in another format.
+    """Make an ISMRMRD file of raw data in another format.
 
     Siemens twix files tell all but the angles. Of arrays, give --matrix, --field-of-view and what else is
     known; kx belongs to the image's x axis, its last one, and a complex trajectory is kx + i ky.

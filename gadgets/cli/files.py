@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -60,11 +61,15 @@ def simulate(
 def info(
     path: Annotated[Path, typer.Argument(metavar="FILE.h5", help="ISMRMRD file with a scan.")],
     group: Annotated[str, typer.Option("--in-group", "-g", help="Group of the scan.")] = "dataset",
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Show what a scan holds, and what is odd about it."""
     from gadgets.files.info import describe
 
     found = describe(path, group)
+    if as_json:
+        output.print_json(json.dumps({"facts": dict(found.facts), "surprises": list(found.surprises)}))
+        return
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from gadgets.console import output
 from python_recon.config import load_preset, preset_names
@@ -15,12 +16,32 @@ if TYPE_CHECKING:
     from gadgets.installation.doctor import Finding
 
 
-def methods() -> None:
-    """List the methods: what each is, what it needs, where it is published."""
+def methods(
+    name: Annotated[str | None, typer.Argument(help="A method, whose options are shown.")] = None,
+) -> None:
+    """List the methods: what each is, what it needs, where it is published; of one, its options."""
+    if name is not None:
+        _describe(name)
+        return
     table = Table("method", "what it is", "needs", "reference", box=None, pad_edge=False)
     for name in preset_names():
         preset = load_preset(name)
         table.add_row(name, preset.description, preset.needs or "-", preset.reference or "-")
+    output.print(table)
+
+
+def _describe(name: str) -> None:
+    """One method, with its options, their defaults and what they do."""
+    from python_recon.methods.registry import resolve
+
+    preset, (_, options) = load_preset(name), resolve(name, {})
+    for line in (f"{preset.name}: {preset.description}", preset.reference, preset.needs):
+        if line:
+            output.print(line, markup=False, highlight=False, soft_wrap=True)
+    table = Table("option", "default", "meaning", box=None, pad_edge=False)
+    for key, field in type(options).model_fields.items():
+        meaning = " ".join((field.description or "").split())
+        table.add_row(f"options.{key}", Text(str(getattr(options, key))), Text(meaning))
     output.print(table)
 
 

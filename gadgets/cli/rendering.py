@@ -36,7 +36,9 @@ def render(
     matrix: Annotated[
         int | None,
         typer.Option(
-            min=16, help="Pixels along the longer side of the field of view; by default those of the scan."
+            min=16,
+            max=4096,
+            help="Pixels along the longer side of the field of view; by default those of the scan.",
         ),
     ] = None,
     crop: Annotated[

@@ -7,7 +7,7 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -46,6 +46,13 @@ def serve(
         int, typer.Option(min=0, max=65535, help="Port of /healthz, /readyz, /metrics; 0: none.")
     ] = 9003,
     health_host: Annotated[str, typer.Option(help="Address for that port.")] = "127.0.0.1",
+    live: Annotated[
+        Literal["on", "off"], typer.Option(help="Live page at that port: scans, frames, errors.")
+    ] = "on",
+    live_images: Annotated[
+        bool,
+        typer.Option("--live-images", help="Show images there even if other machines can reach it."),
+    ] = False,
     allow: Annotated[
         list[str] | None, typer.Option(help="Address or network of peers that are served; repeatable (all).")
     ] = None,
@@ -102,6 +109,7 @@ def serve(
     from gadgets.serve.daemon import Daemon, Options
     from gadgets.serve.defaults import Defaults
     from gadgets.serve.doors import parse_networks
+    from gadgets.serve.health import is_loopback
     from gadgets.serve.most import parse_most
 
     log = logs.LogSettings(min(logging.getLogger().level, logging.INFO), not sys.stderr.isatty())
@@ -110,6 +118,8 @@ def serve(
         mrd_port=mrd_port,
         health_port=health_port,
         health_host=health_host,
+        has_live=live == "on",
+        shows_images=live_images or all(map(is_loopback, (health_host, *(host or ())))),
         allowed=parse_networks(allow or ()),
         n_jobs=jobs,
         max_scans=max_scans,

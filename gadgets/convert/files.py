@@ -115,11 +115,11 @@ def _read_mat(path: Path) -> dict[str, np.ndarray]:
         return {name: value for name, value in found.items() if _is_numeric(name, value)}
     with open_hdf5(path) as file:
         sets = {name: dataset(file, name, path) for name in file}
-        arrays = {name: _complex(item[()]).T for name, item in sets.items() if item is not None}
+        arrays = {name: complex_from(item[()]).T for name, item in sets.items() if item is not None}
     return {name: value for name, value in arrays.items() if _is_numeric(name, value)}
 
 
-def _complex(array: Any) -> np.ndarray:
+def complex_from(array: Any) -> np.ndarray:
     """MATLAB's pairs of real and imaginary parts as complex numbers."""
     array = np.asarray(array)
     return array["real"] + 1j * array["imag"] if array.dtype.names == ("real", "imag") else array

@@ -30,7 +30,7 @@ class Protocol(Section):
     field_of_view_mm: float = Field(gt=0, le=10_000)
     """A side of the image."""
     slice_thickness_mm: float = Field(5.0, gt=0, le=10_000)
-    """Also the distance of neighbouring slices."""
+    """Of a slice or partition; also the distance of neighbouring ones."""
     repetition_time_ms: float | None = Field(None, gt=0, le=100_000)
     """From one readout to the next; None: not known, and frames have no times."""
     angle_increment_deg: float = Field(GOLDEN_ANGLE_DEG, ge=-3600, le=3600)
@@ -64,10 +64,12 @@ def header_xml(
     protocol: Protocol, n_coils: int, limits: xsd.encodingLimitsType, has_trajectory: bool
 ) -> bytes:
     """The ISMRMRD header of a scan of arrays."""
-    side = protocol.field_of_view_mm
+    side, partitions = protocol.field_of_view_mm, 1
+    if limits.kspace_encoding_step_2 is not None:
+        partitions = limits.kspace_encoding_step_2.maximum + 1
     space = xsd.encodingSpaceType(
-        matrixSize=xsd.matrixSizeType(x=protocol.matrix, y=protocol.matrix, z=1),
-        fieldOfView_mm=xsd.fieldOfViewMm(x=side, y=side, z=protocol.slice_thickness_mm),
+        matrixSize=xsd.matrixSizeType(x=protocol.matrix, y=protocol.matrix, z=partitions),
+        fieldOfView_mm=xsd.fieldOfViewMm(x=side, y=side, z=partitions * protocol.slice_thickness_mm),
     )
     encoding = xsd.encodingType(
         encodedSpace=space,
@@ -78,6 +80,11 @@ def header_xml(
         if has_trajectory
         else angle_description(protocol.angle_increment_deg, protocol.angle_offset_deg),
     )
+    return header_of(protocol, n_coils, encoding)
+
+
+def header_of(protocol: Protocol, n_coils: int, encoding: xsd.encodingType) -> bytes:
+    """The ISMRMRD header of a scan of one encoding."""
     header = xsd.ismrmrdHeader(
         measurementInformation=xsd.measurementInformationType(
             measurementID=protocol.name, patientPosition=SCHEMA_POSITION, protocolName=protocol.name

@@ -87,9 +87,15 @@ def dataset(group: h5py.Group, name: str, path: Path) -> h5py.Dataset | None:
     return found if isinstance(found, h5py.Dataset) else None
 
 
+_CONVERTED = (".dat", ".npy", ".npz", ".mat", ".cfl", ".hdr")
+"""Endings of what our own converter reads."""
+
+
 def _cure(path: Path) -> str:
     with path.open("rb") as file:
         start = file.read(8)
     if start[:2] in (b"\x01\x00", b"\x02\x00", b"\x03\x00"):
         return f"it looks like a recorded stream: gadgetron-pisco replay -f {path} reads it"
+    if path.suffix.lower() in _CONVERTED:
+        return f"make one of it: gadgetron-pisco convert {path} scan.h5"
     return "convert raw data first (siemens_to_ismrmrd, ge_to_ismrmrd, ...)"

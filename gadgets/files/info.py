@@ -22,7 +22,10 @@ _FLAGS = {
     for name, value in vars(ismrmrd).items()
     if name.startswith("ACQ_") and isinstance(value, int)
 }
-_COUNTERS = ("kspace_encode_step_1", "slice", "contrast", "phase", "repetition", "set", "average", "segment")
+_COUNTERS = (
+    "kspace_encode_step_1", "kspace_encode_step_2", "slice", "contrast", "phase", "repetition", "set",
+    "average", "segment",
+)  # fmt: skip
 _WRAP = 60000
 """A 16-bit counter that falls from above this to below a tenth of it has wrapped."""
 _NO_IMAGING = ("is_noise_measurement", "is_navigation_data", "is_phasecorr_data", "is_dummyscan_data")
@@ -52,7 +55,9 @@ def describe(path: Path, group: str = "dataset") -> ScanInfo:
     if not len(imaging):
         surprises.append("no imaging readouts: noise or calibration only")
     else:
-        facts |= {**_trajectory_facts(sums), "Frames": frames}
+        kinds = {getattr(encoding.trajectory, "value", encoding.trajectory) for encoding in header.encoding}
+        is_radial = not kinds <= {"cartesian", "epi"}
+        facts |= {**_trajectory_facts(sums, is_radial=is_radial), "Frames": frames}
         surprises += _counting_surprises(heads, imaging)
     return ScanInfo(facts, surprises)
 
@@ -116,16 +121,28 @@ def _header_facts(header: Any) -> dict[str, str]:
         "System": " ".join(
             _text(header.acquisitionSystemInformation, name) for name in ("systemVendor", "systemModel")
         ).strip(),
-        "Field strength": _text(header.acquisitionSystemInformation, "systemFieldStrength_T"),
+        "Field strength (T)": _text(header.acquisitionSystemInformation, "systemFieldStrength_T"),
     }
     for number, encoding in enumerate(header.encoding):
         facts[f"Encoding {number}"] = _encoding(encoding)
+        if acceleration := _acceleration(encoding):
+            facts[f"Acceleration {number}"] = acceleration
     return {name: text for name, text in facts.items() if text}
 
 
 def _encoding(encoding: Any) -> str:
     kind = getattr(encoding.trajectory, "value", encoding.trajectory)
     return f"{kind}, encoded {_space(encoding.encodedSpace)}, reconstructed {_space(encoding.reconSpace)}"
+
+
+def _acceleration(encoding: Any) -> str:
+    """What the header says of parallel imaging; empty where it is silent."""
+    parallel = encoding.parallelImaging
+    if parallel is None:
+        return ""
+    factor, mode = parallel.accelerationFactor, parallel.calibrationMode
+    lines = f"{factor.kspace_encoding_step_1} x {factor.kspace_encoding_step_2} (lines x partitions)"
+    return f"{lines}, calibration {getattr(mode, 'value', mode) or 'not told'}"
 
 
 def _space(space: Any) -> str:
@@ -150,12 +167,28 @@ def _data_facts(heads: np.ndarray, imaging: np.ndarray) -> dict[str, str]:
         facts["Samples"] = _values(imaging["number_of_samples"])
         facts["Centre sample"] = _values(imaging["center_sample"])
         facts["Dwell time"] = f"{_values(imaging['sample_time_us'])} us"
+        if partitions := _partitions(imaging["idx"]):
+            facts["Partitions"] = partitions
         facts |= {name: _range(imaging["idx"][name]) for name in _COUNTERS if imaging["idx"][name].any()}
     return facts
 
 
-def _trajectory_facts(sums: _Sums) -> dict[str, str]:
+def _partitions(idx: np.ndarray) -> str:
+    """Of a volume: how many, and whether each has as many readouts; empty without any."""
+    numbers, counts = np.unique(idx["kspace_encode_step_2"], return_counts=True)
+    if len(numbers) == 1:
+        return ""
+    text = f"{len(numbers)}, of {_values(counts)} readouts each"
+    missing = numbers[-1] + 1 - len(numbers)
+    return f"{text}; {missing} of 0..{numbers[-1]} did not come" if missing else text
+
+
+def _trajectory_facts(sums: _Sums, *, is_radial: bool) -> dict[str, str]:
     if not sums.n_embedded:
+        if not is_radial:
+            return {
+                "Trajectory": "not embedded: lines come from kspace_encode_step_1 and the header's limits"
+            }
         return {"Trajectory": "not embedded: angles come from user_float, the header or the configuration"}
     dimensions = ", ".join(map(str, sorted(sums.dimensions)))
     return {

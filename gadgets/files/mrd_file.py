@@ -201,6 +201,7 @@ class ImageFile:
         require_free(self.path, overwrite=self.overwrite)
         with ExitStack() as stack:
             try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
                 self._part = stack.enter_context(new_part(self.path))
                 h5py.File(self._part, "w").close()
             except OSError as error:

@@ -31,10 +31,16 @@ class Server:
         return f"the server at {self.address}:{self.port}"
 
 
+_SERVER_S = 3.0
+
+
 @contextmanager
 def open_server(server: Server, header_xml: str, timeouts: Timeouts) -> Iterator[list[Peer]]:
-    """Connect, and send the configuration and the header; raises StreamError where nothing answers."""
-    with connect(server.address, server.port, timeouts.connect_s) as connection:
+    """Connect, and send the configuration and the header; raises StreamError where nothing answers.
+
+    A server that is to be there is not waited for as a gadget is that was only just started.
+    """
+    with connect(server.address, server.port, min(timeouts.connect_s, _SERVER_S)) as connection:
         wire = Wire.from_socket(connection, 2 * timeouts.idle_s)
         if server.config_name:
             wire.send_config_file(server.config_name)

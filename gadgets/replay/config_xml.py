@@ -9,16 +9,24 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from xml.sax.saxutils import quoteattr
 
 import defusedxml
 from defusedxml.ElementTree import fromstring
 
-from python_recon.config import nearest
+from python_recon.config import nearest, preset_names
 from python_recon.errors import ConfigError
 
 _log = logging.getLogger(__name__)
 _KNOWN_READERS = ("AcquisitionReader", "WaveformReader")
 _KNOWN_WRITERS = ("ImageWriter",)
+_OF_A_METHOD = """<configuration><version>2</version>
+<readers><reader><dll>gadgetron_core_readers</dll><classname>AcquisitionReader</classname></reader>
+<reader><dll>gadgetron_core_readers</dll><classname>WaveformReader</classname></reader></readers>
+<writers><writer><dll>gadgetron_core_writers</dll><classname>ImageWriter</classname></writer></writers>
+<stream><external><execute type="python" name="gadgets.radial" target="reconstruct"/>
+<configuration><property name="method" value={}/></configuration></external></stream></configuration>
+"""
 
 
 @dataclass(frozen=True)
@@ -90,6 +98,23 @@ def find_installed(name: str) -> Path:
         if candidate in installed:
             return installed[candidate]
     raise ConfigError(f"no configuration {name!r}: neither a file nor installed{nearest(name, installed)}")
+
+
+def config_text(name: str) -> tuple[str, str]:
+    """Text and name of a configuration: a file, an installed one, or that of a method by its own name.
+
+    Raises
+    ------
+    ConfigError
+        When there is no such configuration or method, or the file cannot be read.
+    """
+    is_known = Path(name).is_file() or any(
+        each in installed_configs() for each in (name, f"{name}.xml", f"radial_{name}.xml")
+    )
+    if not is_known and name in preset_names():
+        return _OF_A_METHOD.format(quoteattr(name)), name
+    path = find_config(name)
+    return read_text(path), path.name
 
 
 def read_text(path: Path) -> str:

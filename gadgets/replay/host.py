@@ -12,15 +12,18 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from gadgets.replay.client import connect
 from gadgets.replay.config_xml import ExternalNode, StreamConfig
+from gadgets.watching import VARIABLE, told
 from gadgets.wire.pump import Peer, Timeouts
 from gadgets.wire.wire import Wire
 from python_recon.errors import StreamError
+from python_recon.resources.schedule import ProgressReport, silent
 
 _log = logging.getLogger(__name__)
 START = Path(__file__).with_name("start.py")
@@ -45,8 +48,9 @@ class GadgetProcess:
     Unlike with ``-m``, no module is taken from the working folder.
     """
 
-    def __init__(self, node: ExternalNode, port: int, python: str) -> None:
+    def __init__(self, node: ExternalNode, port: int, python: str, report: ProgressReport = silent) -> None:
         self.name = node.name
+        self._report = report
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self._process = subprocess.Popen(  # noqa: S603 - no shell; module and target are plain arguments
             [python, str(START), "gadgetron", str(port), node.module, node.target],
@@ -81,6 +85,11 @@ class GadgetProcess:
         """The last lines it wrote."""
         return "\n".join(self._tail) or "(it wrote nothing)"
 
+    def end_fit(self) -> None:
+        """Tell it to end its fit with the best it has; other gadgets of ours take no notice."""
+        if self.exit_status() is None:
+            self._process.send_signal(signal.SIGINT)
+
     def stop(self) -> None:
         """End the process if it still runs; afterwards nothing of it is left."""
         for signal_number in (signal.SIGTERM, signal.SIGKILL):
@@ -94,17 +103,24 @@ class GadgetProcess:
     def _log_lines(self) -> None:
         for raw in self._process.stdout or ():
             line = raw.decode(errors="replace").rstrip()
+            if (progress := told(line)) is not None:
+                self._report(*progress)
+                continue
             self._tail.append(line)
             match = _LEVEL.match(line)
             level, text = match.groups() if match else ("INFO", line)
             # An error comes over the wire too, or as an exit status with these lines: once is enough.
-            told = {"ERROR": "INFO", "CRITICAL": "INFO"}.get(level, level)
-            _log.log(int(logging.getLevelName(told)), "%s: %s", self.name, text)
+            shown = {"ERROR": "INFO", "CRITICAL": "INFO"}.get(level, level)
+            _log.log(int(logging.getLevelName(shown)), "%s: %s", self.name, text)
 
 
 @contextmanager
 def open_chain(
-    config: StreamConfig, header_xml: str, timeouts: Timeouts, python: str = sys.executable
+    config: StreamConfig,
+    header_xml: str,
+    timeouts: Timeouts,
+    python: str = sys.executable,
+    report: ProgressReport = silent,
 ) -> Iterator[list[Peer]]:
     """Start or reach every node of a configuration and send it its configuration and the header.
 
@@ -112,6 +128,8 @@ def open_chain(
     ----------
     python
         The interpreter that runs the gadgets.
+    report
+        Is told how far the fits are.
 
     Raises
     ------
@@ -122,7 +140,7 @@ def open_chain(
         peers = []
         for node in config.nodes:
             peer = (
-                _execute(node, python, timeouts, stack)
+                _execute(node, partial(GadgetProcess, python=python, report=report), timeouts, stack)
                 if node.port is None
                 else _connect(node, timeouts, stack)
             )
@@ -132,13 +150,16 @@ def open_chain(
         yield peers
 
 
-def _execute(node: ExternalNode, python: str, timeouts: Timeouts, stack: ExitStack) -> Peer:
+def _execute(
+    node: ExternalNode, start: Callable[..., GadgetProcess], timeouts: Timeouts, stack: ExitStack
+) -> Peer:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        process = GadgetProcess(node, listener.getsockname()[1], python)
+        process = start(node, listener.getsockname()[1])
         stack.callback(process.stop)
         connection = _accept(listener, process, timeouts.connect_s)
     stack.enter_context(connection)
-    return Peer(node.name, connection, Wire.from_socket(connection, 2 * timeouts.idle_s), process.failure)
+    wire = Wire.from_socket(connection, 2 * timeouts.idle_s)
+    return Peer(node.name, connection, wire, process.failure, process.end_fit)
 
 
 def _accept(listener: socket.socket, process: GadgetProcess, timeout_s: float) -> socket.socket:
@@ -164,7 +185,7 @@ def _environment() -> dict[str, str]:
 
     What is replayed does not come between the scans of a daemon, unless the user says so.
     """
-    environment = {**_DEFAULTS, **os.environ}
+    environment = {**_DEFAULTS, **os.environ, VARIABLE: "1"}
     if home := os.environ.get("GADGETRON_HOME"):
         folder = str(Path(home) / "share" / "gadgetron" / "python")
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH", ""), folder]))

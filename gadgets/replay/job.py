@@ -22,12 +22,14 @@ from gadgets.replay.client import Server, open_server
 from gadgets.replay.coil_maps import CoilMapSieve
 from gadgets.replay.config_xml import StreamConfig
 from gadgets.replay.host import open_chain
+from gadgets.replay.patience import patient
 from gadgets.replay.replay import Outcome, PipeSource, Source, collected_warnings, replay
 from gadgets.replay.route import Choice, effective_settings, embedded_config, promised_series, server_at
 from gadgets.replay.views import Facts, Views
 from gadgets.wire.pump import Peer, Timeouts
 from gadgets.wire.wire import Wire
 from python_recon.errors import ConfigError, ReconError
+from python_recon.resources.schedule import ProgressReport
 
 
 @dataclass(frozen=True)
@@ -119,11 +121,11 @@ def _target(job: Job, source: _Source) -> StreamConfig | Server:
 
 
 def _open(
-    target: StreamConfig | Server, source: Source, timeouts: Timeouts
+    target: StreamConfig | Server, source: Source, timeouts: Timeouts, report: ProgressReport
 ) -> AbstractContextManager[list[Peer]]:
     if isinstance(target, Server):
         return open_server(target, source.header_xml, timeouts)
-    return open_chain(target, source.header_xml, timeouts)
+    return open_chain(target, source.header_xml, timeouts, report=report)
 
 
 @contextmanager
@@ -149,7 +151,11 @@ def _send(job: Job, source: Source, sieve: CoilMapSieve, images: ImageFile, pipe
             if pipes is not None and job.use_stdout:
                 pipes.send(image)
 
-        with progress() as report, _open(sieve.target, source, job.timeouts) as peers:
+        with (
+            progress() as report,
+            _open(sieve.target, source, job.timeouts, report.fit) as peers,
+            patient(peers),
+        ):
             promised = promised_series(sieve.target)
             outcome = replay(source, peers, keep, job.timeouts.idle_s, report, promised)
         if outcome.error is not None:

@@ -11,7 +11,7 @@ from gadgets.replay.client import Server
 from gadgets.replay.config_xml import (
     ExternalNode,
     StreamConfig,
-    find_config,
+    config_text,
     find_installed,
     override,
     override_text,
@@ -139,8 +139,7 @@ def _config_of(server: Server) -> StreamConfig:
 def _text(choice: Choice) -> tuple[str, str]:
     """Text and name of the configuration."""
     if chosen := choice.local or choice.name:
-        path = find_config(str(chosen))
-        return read_text(path), path.name
+        return config_text(str(chosen))
     session = choice.session
     if session and session.config_text:
         return session.config_text.rstrip(b"\0").decode(errors="replace"), "the stream's configuration"

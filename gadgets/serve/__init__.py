@@ -14,6 +14,7 @@
       parting.py       how the daemon parts from a client
       device_queue.py  whose turn it is to compute
       health.py        /healthz, /readyz, /metrics; metrics.py, what is counted
+        live.py        the live page and its files in page/; board.py, what it shows; frames.py, its pictures
     settings.py        what a client asks for, as a configuration; defaults.py, where it asks for nothing
     logs.py            text on a terminal, JSON otherwise
 

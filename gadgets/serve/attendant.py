@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gadgets.capture.recorder import CaptureOutcome
+from gadgets.serve.board import Board, Card
 from gadgets.serve.device_queue import DeviceQueue, Entry
 from gadgets.serve.line import Line
 from gadgets.serve.metrics import Metrics
@@ -23,6 +24,7 @@ from gadgets.wire.wire import Wire
 from python_recon.errors import StreamError
 
 _REPORT_S = 5.0
+_STATES = {Phase.WAITING: "waiting", Phase.ENDING: "sending"}
 _log = logging.getLogger(__name__)
 
 
@@ -43,6 +45,7 @@ class Shared:
     grace_s: float
     """What a worker may take beyond the times that are set."""
     max_idle_s: float
+    board: Board = field(default_factory=Board)
     is_abandoned: threading.Event = field(default_factory=threading.Event)
     """Nobody is waited for any more."""
 
@@ -73,6 +76,7 @@ class Attendant:
         self._ear = Ear(lambda text: self._tell(logging.WARNING, "%s", text))
         self._process = WorkerProcess(target, theirs, self._ear.mouth, argument)
         self._connection: socket.socket | None = None
+        self._card: Card | None = None
         self._scan = Progress(max_idle_s=shared.max_idle_s)
         self._lock = threading.Lock()
         self._is_over = False
@@ -101,6 +105,7 @@ class Attendant:
             except OSError:
                 return False
             self._scan.peer, self._connection = peer, connection
+            self._card = self._shared.board.new()
         self._shared.metrics.start()
         return True
 
@@ -147,6 +152,7 @@ class Attendant:
                 return Failure("worker_died", f"{self._process.ending()}; please send the scan again")
             event = message.pop("event")
             getattr(self, f"_on_{event}")(**message)
+            self._update_card()
             if event == "outcome":
                 return None
 
@@ -166,6 +172,14 @@ class Attendant:
         scan.phase, scan.measurement, scan.method = Phase.RUNNING, measurement, method
         scan.max_recon_s, scan.max_idle_s = max_recon_s, max_idle_s
         self._tell(logging.INFO, "begun by %s in process %d", scan.peer, self._process.pid)
+
+    def _on_progress(self, stage: str, done: float) -> None:
+        if self._card is not None:
+            self._card.progress(stage, done)
+
+    def _on_frame(self, frame: dict[str, Any]) -> None:
+        if self._card is not None:
+            self._card.show(frame)
 
     def _on_waiting(self, turn: int, slice_name: str) -> None:
         about = {**self._about, "slice": slice_name}
@@ -207,6 +221,8 @@ class Attendant:
         self._scan.is_within_message = False
         if message == MessageId.IMAGE:
             self._shared.metrics.add_frame()
+            if self._card is not None:
+                self._card.n_images += 1
         elif message == MessageId.ERROR:
             self._scan.phase = Phase.ENDING
         elif message == MessageId.CLOSE:
@@ -215,12 +231,15 @@ class Attendant:
     def _on_outcome(
         self,
         failure: str,
+        reason: str,
         latency_s: float | None,
         images: list[tuple[str, str, int]],
         seconds: dict[str, float],
         n_skipped_previews: int,
         gpu_peak_bytes: int,
     ) -> None:
+        if self._card is not None:
+            self._card.end(images, reason)
         metrics = self._shared.metrics
         metrics.gpu_peak_bytes = gpu_peak_bytes
         for made, asked, count in images:
@@ -232,6 +251,16 @@ class Attendant:
             metrics.fail(failure)
         elif latency_s is not None:
             metrics.observe_latency(latency_s)
+
+    def _update_card(self) -> None:
+        card, scan = self._card, self._scan
+        if card is None or card.state in ("done", "failed"):
+            return
+        card.measurement, card.method, card.n_readouts = scan.measurement, scan.method, scan.n_readouts
+        if scan.phase is Phase.RUNNING:
+            card.state = "arriving" if scan.turn_ends is None and not scan.is_received else "fitting"
+        else:
+            card.state = _STATES.get(scan.phase, "arriving")
 
     # The end
 
@@ -252,6 +281,10 @@ class Attendant:
                     self._report(connection, failure)
                 linger(connection, self._shared.is_abandoned)
             self._shared.metrics.finish()
+        if self._card is not None:
+            if failure is not None:
+                self._card.end((), failure.text)
+            self._shared.board.retire(self._card)
 
     def _conclude_idle(self, failure: Failure | None) -> None:
         """The worker ended without a scan: dismissed, or it could not even warm up."""

@@ -12,16 +12,19 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from multiprocessing.util import get_temp_dir
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from gadgets.capture.recorder import CaptureSettings
 from gadgets.handover.door import LocalDoor, standing
 from gadgets.serve.attendant import Shared
+from gadgets.serve.board import Board
 from gadgets.serve.defaults import Defaults
 from gadgets.serve.device_queue import DeviceQueue
 from gadgets.serve.doors import Doors, Network, peer_name
 from gadgets.serve.health import Health
+from gadgets.serve.live import Live
 from gadgets.serve.logs import LogSettings
 from gadgets.serve.metrics import Metrics
 from gadgets.serve.parting import linger
@@ -64,6 +67,10 @@ class Options:
     log: LogSettings = field(default_factory=LogSettings)
     capture: CaptureSettings | None = None
     """Where scans are kept as they come; None: nowhere."""
+    has_live: bool = True
+    """Whether there is a live page, at the health port."""
+    shows_images: bool = True
+    """Whether it shows images of patients."""
     defaults: Defaults = field(default_factory=Defaults)
     """What runs where a client does not say it; ports named there are opened, too."""
 
@@ -75,7 +82,9 @@ class Daemon:
         self._options = options
         self._metrics = Metrics()
         self._queue = DeviceQueue(options.n_jobs or 1)
-        self._shared = Shared(self._metrics, self._queue, options.grace_s, options.max_idle_s)
+        shows_images = options.has_live and options.health_port > 0 and options.shows_images
+        board = Board(shows_images=shows_images)
+        self._shared = Shared(self._metrics, self._queue, options.grace_s, options.max_idle_s, board)
         scratch = get_temp_dir()
         # Torch makes a folder for compiled code as soon as it is loaded, and leaves it.
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(Path(scratch) / "torch"))
@@ -87,6 +96,7 @@ class Daemon:
             options.defaults,
             options.fair_share_s,
             options.most,
+            shows_images,
             scratch,
         )
         self._pool = Pool(self._shared, workers)
@@ -130,7 +140,11 @@ class Daemon:
             with Doors(options.hosts, ports, options.allowed, options.max_idle_s, local) as doors:
                 if options.health_port:
                     health = Health(
-                        options.health_host, options.health_port, self._why_unready, self._metrics_text
+                        options.health_host,
+                        options.health_port,
+                        self._why_unready,
+                        self._metrics_text,
+                        Live(self._live_state) if options.has_live else None,
                     )
                     stack.callback(health.stop)
                 stack.callback(self._pool.drain)
@@ -195,6 +209,19 @@ class Daemon:
         if self.is_stopping:
             return "draining: scans in progress are finished, new ones are not accepted"
         return "" if self._pool.is_warm else "no worker is warm yet"
+
+    def _live_state(self) -> dict[str, Any]:
+        """What the live page shows."""
+        machine = {
+            "State": self._why_unready() or "ready",
+            "Waiting for the device": str(self._queue.depth),
+            "Memory of daemon and workers": f"{_memory_bytes() / 2**30:.1f} GiB",
+        }
+        if self._metrics.gpu_peak_bytes:
+            machine["GPU memory, last scan"] = f"{self._metrics.gpu_peak_bytes / 2**30:.1f} GiB"
+        if self._options.capture is not None:
+            machine["Captured scans"] = self._options.capture.usage()
+        return {**self._shared.board.as_json(), "machine": machine}
 
     def _metrics_text(self) -> str:
         return self._metrics.text(

@@ -7,12 +7,16 @@ import os
 import shutil
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
+import ismrmrd
+
 from gadgets.capture.recorder import CaptureOutcome
 from gadgets.scan import ScanRecord
+from gadgets.serve.frames import Frames
 from gadgets.serve.line import Line
 from gadgets.serve.turns import Turns
 from gadgets.wire.channels import Buffer, SocketChannel
@@ -39,6 +43,7 @@ class Desk:
         self._items: Prefetch | None = None
         self._told: tuple[int, bool] = (0, False)
         self._pulse_lock = threading.Lock()
+        self._progress_s, self._frames = 0.0, Frames()
         self._tell("taken")
         threading.Thread(target=self._listen, name="line", daemon=True).start()
 
@@ -61,6 +66,17 @@ class Desk:
         yield
         self._tell("sent", message=message)
 
+    def progress(self, stage: str, done: float) -> None:
+        """A :data:`~python_recon.resources.schedule.ProgressReport` that the daemon hears now and then."""
+        if time.monotonic() - self._progress_s >= _PULSE_S:
+            self._progress_s = time.monotonic()
+            self._tell("progress", stage=stage, done=done)
+
+    def show(self, item: Any) -> None:
+        """An image for the live page, if it is one and has not just been shown."""
+        if isinstance(item, ismrmrd.Image) and (frame := self._frames.picture_of(item)) is not None:
+            self._tell("frame", frame=frame)
+
     def complete(self) -> None:
         """All images were sent."""
         self._tell("completed")
@@ -76,9 +92,12 @@ class Desk:
     def conclude(self, record: ScanRecord) -> None:
         """The scan has ended, the client was told."""
         self._pulse()
+        for frame in self._frames.rest():
+            self._tell("frame", frame=frame)
         self._tell(
             "outcome",
             failure=record.failure,
+            reason=record.reason,
             latency_s=record.latency_s,
             images=[[*methods, count] for methods, count in record.images.items()],
             seconds=record.seconds,

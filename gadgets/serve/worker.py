@@ -7,7 +7,7 @@ import math
 import os
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,13 +20,15 @@ from gadgets.serve.line import Line
 from gadgets.serve.most import limited
 from gadgets.serve.settings import config_of
 from gadgets.serve.voice import speak_through
-from gadgets.stage import images
+from gadgets.stage import Stage, images
+from gadgets.translate.readouts import ReadoutStream
 from gadgets.wire.prefetch import Prefetch
 from gadgets.wire.wire import Wire
+from python_recon.config import Config
 from python_recon.errors import StreamError
 from python_recon.methods.registry import validate
 from python_recon.resources.memory import host_limit
-from python_recon.resources.scan_context import sharing_device
+from python_recon.resources.scan_context import sharing_device, watched_by
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +50,8 @@ class WorkerSettings:
     """What a fit may take of the device while another scan waits for it."""
     most: Mapping[str, float] = field(default_factory=dict)
     """What clients may ask for at most, by the names of settings."""
+    shows_images: bool = False
+    """Whether the live page is to see them."""
     scratch: str = ""
     """The daemon's folder of temporary files; where the daemon is killed, nobody else removes it."""
 
@@ -106,7 +110,7 @@ def _serve(connection: socket.socket, desk: Desk, settings: WorkerSettings) -> N
     with Capture(settings.capture, desk.capture_ends) as capture:
         with reported(wire, record) as items:
             default = settings.defaults.of(_port_of(connection))
-            _reconstruct(wire, items, desk, record, capture, default, settings.most)
+            _reconstruct(wire, items, desk, record, capture, default, settings)
         try:
             wire.send_close()
         except StreamError as error:
@@ -126,7 +130,7 @@ def _reconstruct(
     record: ScanRecord,
     capture: Capture,
     default: Mapping[str, Any],
-    most: Mapping[str, float],
+    settings: WorkerSettings,
 ) -> None:
     try:
         session = wire.receive_session()
@@ -137,7 +141,7 @@ def _reconstruct(
     logs.name_scan(record.measurement_id)
     if capture.attach(items, session.header):
         desk.capture_begins()
-    config = limited(config_of(session, default), most)
+    config = limited(config_of(session, default), settings.most)
     validate(config)
     logs.name_scan(record.measurement_id, config.method)
     capture.keep_config(config)
@@ -146,11 +150,23 @@ def _reconstruct(
     items.start()
     desk.begin(record.measurement_id, config, items)
     try:
-        with sharing_device(desk.turns):
-            run_stage(wire, items, session.header, config, images, record)
+        stage = _shown(images, desk) if settings.shows_images else images
+        with sharing_device(desk.turns), watched_by(desk.progress):
+            run_stage(wire, items, session.header, config, stage, record)
     finally:
         record.seconds["waiting"] = desk.turns.waited_s
     desk.complete()
+
+
+def _shown(stage: Stage, desk: Desk) -> Stage:
+    """The stage, whose images the live page sees, too."""
+
+    def showing(stream: ReadoutStream, config: Config) -> Iterator[Any]:
+        for item in stage(stream, config):
+            yield item  # who waits for it comes first
+            desk.show(item)
+
+    return showing
 
 
 def _measurement_id(header: Any) -> str:

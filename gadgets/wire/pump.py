@@ -47,6 +47,8 @@ class Peer:
     wire: Wire
     failure: Callable[[], str | None] = _no_failure
     """Waits for the end of the peer's process and tells what went wrong with it, if anything."""
+    end_fit: Callable[[], None] | None = None
+    """Tells it to end its fit with what it has; None: it cannot be told."""
 
 
 def exchange(

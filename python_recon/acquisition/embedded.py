@@ -89,7 +89,8 @@ class _Height:
             raise DataError(
                 f"the embedded trajectory is three-dimensional: readout {readout.scan_counter} lies at "
                 f"{raw[:, 2].mean():.4g} along the third dimension, those before it at {self.value:.4g}; "
-                "two-dimensional radial data are expected, stacks of stars are not supported"
+                "two-dimensional radial data are expected, or a stack of stars whose header announces its "
+                "partitions (limits of kspace_encoding_step_2)"
             )
 
 

@@ -12,6 +12,7 @@ The core knows samples at known places. Everything else that it has to know of a
 ``sampled_width``            how wide the centre is that is fully sampled, for coil maps
 ``calibration_density``      the areas of samples within that centre
 ``importance``               what each counts for where images are judged by it
+``thinned``                  which of them a scan of fewer would have had
 ``widened``, ``undelayed``   optional corrections
 ============================ ===========================================================================
 
@@ -78,6 +79,9 @@ class Encoding(Protocol):
 
     def importance(self, trajectory: np.ndarray, /) -> np.ndarray:
         """(frame, spoke, readout) area that a sample stands for, but for a factor, each spoke by itself."""
+
+    def thinned(self, kspace: KSpace, n_spokes: int, /) -> np.ndarray:
+        """(frame, spoke) bool, those that a scan of fewer readouts a frame would have had."""
 
     def widened(self, kspace: KSpace, scale: float | None, /) -> KSpace:
         """The same for a field of view that holds the object, or is ``scale`` times as wide."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from python_recon.acquisition.encoding import encoding_of
 from python_recon.arrays import to_numpy
 from python_recon.data import KSpace, NoiseLevel
 
@@ -41,6 +42,8 @@ def estimate_noise(kspace: KSpace) -> float:
     spokes, places = data.swapaxes(1, 2)[is_there], trajectory[is_there]
     if not spokes.size:
         return 0.0
+    if not encoding_of(kspace).READOUTS_ARE_ALIKE:
+        return math.sqrt(_furthest(spokes, places) / 2)
     spacing = float(np.median(np.linalg.norm(np.diff(places, axis=1), axis=-1)))
     is_wide = 0 < spacing * _LEAST_OVERSAMPLING <= 1
     power = _beyond_object(spokes) if is_wide else _outermost(spokes, places)
@@ -60,6 +63,19 @@ def _beyond_object(spokes: np.ndarray) -> float:
         band = projections[..., (position >= low) & (position < high)]
         powers.append(np.median(np.abs(band) ** 2, axis=(0, 2)).mean() / math.log(2))
     return float(min(powers))
+
+
+def _furthest(spokes: np.ndarray, places: np.ndarray) -> float:
+    """Mean power of those samples (spoke, coil, readout) of all together that are furthest from the centre.
+
+    Samples that are zero in all coils were not measured.
+    """
+    is_there = spokes.any(1)
+    reach = np.abs(places).max((0, 1)).clip(min=1)
+    radius = np.linalg.norm(places / reach, axis=-1)[is_there]
+    outer = radius >= np.quantile(radius, 1 - 1 / _OUTER_SHARE)
+    samples = spokes.swapaxes(1, 2)[is_there][outer]
+    return float(np.median(np.abs(samples) ** 2) / math.log(2))
 
 
 def _outermost(spokes: np.ndarray, places: np.ndarray) -> float:

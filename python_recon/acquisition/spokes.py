@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from python_recon.arrays import Array, to_numpy
+from python_recon.arrays import to_numpy
 from python_recon.data import KSpace
 from python_recon.errors import DataError
 
@@ -53,12 +53,6 @@ def own_spokes(kspace: KSpace) -> np.ndarray:
     if kspace.is_shared is not None:
         own &= ~to_numpy(kspace.is_shared)
     return own
-
-
-def cross_the_centre(trajectory: Array) -> bool:
-    """Whether most readouts (..., spoke, readout, 2) pass the centre of k-space, which lines do not."""
-    nearest = (to_numpy(trajectory) ** 2).sum(-1).min(-1)
-    return bool(np.median(nearest) < 1)
 
 
 def spoke_numbers(kspace: KSpace) -> np.ndarray:

@@ -38,7 +38,7 @@ def notes_on(cases: Sequence[Case]) -> list[str]:
     if "lpips" in scores:
         notes.append("LPIPS: AlexNet, mean over the frames.")
     if "held_out_error" in scores:
-        notes.append("The held-out error is relative, each sample weighted by its radius in k-space.")
+        notes.append("The held-out error is relative, each sample weighted by the area it stands for.")
     n_repeats = len({case.repeat for case in cases})
     if n_repeats > 1:
         notes.append(

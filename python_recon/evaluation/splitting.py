@@ -7,9 +7,10 @@ from collections.abc import Callable
 import numpy as np
 
 from python_recon.acquisition.coil_compression import apply_compression, compression_matrix
+from python_recon.acquisition.encoding import encoding_of
 from python_recon.acquisition.radial.delays import estimate_shift, shift_spokes
 from python_recon.acquisition.radial.extent import field_of_view_scale, widen
-from python_recon.acquisition.spokes import every_kth_spoke, middle_spokes, own_spokes, select, spoke_numbers
+from python_recon.acquisition.spokes import every_kth_spoke, own_spokes, select, spoke_numbers
 from python_recon.config import Config
 from python_recon.data import KSpace
 from python_recon.errors import DataError
@@ -60,12 +61,14 @@ def _preparation(seen: KSpace, config: Config) -> Callable[[KSpace], KSpace]:
 
     All of them are judged by the spokes that the methods see: nothing of the others reaches a method.
     """
+    matrix = compression_matrix(seen, config.coils)
+    if not encoding_of(seen).READOUTS_ARE_ALIKE:  # lines have neither a wider field of view nor delays
+        return lambda kspace: apply_compression(kspace, matrix) if len(matrix) < kspace.n_coils else kspace
     scale = config.field_of_view_scale or field_of_view_scale(seen)
     mode = config.trajectory.correct_delay
     shift = None if mode == "off" else estimate_shift(widen(seen, scale))
     if shift is not None and mode == "auto" and not shift.is_significant:
         shift = None
-    matrix = compression_matrix(seen, config.coils)
 
     def prepare(kspace: KSpace) -> KSpace:
         kspace = widen(kspace, scale)
@@ -88,7 +91,7 @@ def spoke_masks(
     """
     numbers = spoke_numbers(kspace)
     if retrospective_spokes is not None:
-        kept = middle_spokes(kspace, retrospective_spokes)
+        kept = encoding_of(kspace).thinned(kspace, retrospective_spokes)
         # With sliding windows a spoke that this frame leaves out may still be in its neighbour.
         left_out = own_spokes(kspace) & ~np.isin(numbers, numbers[kept])
     else:

@@ -26,6 +26,9 @@ from python_recon.resources.schedule import Budget
 LOOKS = 20
 """How often a fit is judged on its way."""
 
+_TOLD_EVERY_S = 2.0
+"""How often the user hears of the steps."""
+
 _GOES_ON = 5e-4
 """By this share an error is to be smaller, for a fit to count as going on: less changes no image."""
 
@@ -177,6 +180,8 @@ class _Descent:
     track: Track
     report: FitReport = field(default_factory=FitReport)
     best: dict[str, torch.Tensor] | None = None
+    figures: str = ""
+    """Of the last judgement, in words."""
     least: float = math.inf
     mark: float = math.inf
     """The least error when it last was clearly smaller than before, and at which judgement that was."""
@@ -185,6 +190,7 @@ class _Descent:
     def __post_init__(self) -> None:
         self.rates = [float(group["lr"]) for group in self.optimiser.param_groups]
         self.started, self.seconds = time.monotonic(), max(self.budget.left_s, 1e-9)
+        self.told_s = self.started
 
     def loop(self) -> None:
         """All steps."""
@@ -197,6 +203,7 @@ class _Descent:
             report.steps = number + 1
             is_spent = self.budget.is_spent
             if report.steps % every and report.steps < steps and not is_spent:
+                self._show_life(done)
                 continue
             self._look(float(loss), max(done, report.steps / steps))
             if is_spent or (report.steps < steps and self._has_settled()):
@@ -237,7 +244,18 @@ class _Descent:
             figures["held-out error"] = error
         self.track(report.steps, figures)
         told = f", held-out error {error:.4f}" if self.judge else ""
-        self.budget.report(f"{self.descent.stage}, loss {loss:.3g}{told}", done)
+        self.figures = f", loss {loss:.3g}{told}"
+        self._tell(done)
+
+    def _tell(self, done: float) -> None:
+        step = f"step {self.report.steps} of {self.descent.steps}"
+        self.budget.report(f"{self.descent.stage}, {step}{self.figures}", done)
+        self.told_s = time.monotonic()
+
+    def _show_life(self, done: float) -> None:
+        """Tell the step between two judgements, where these are far apart."""
+        if time.monotonic() - self.told_s >= _TOLD_EVERY_S:
+            self._tell(done)
 
     def _has_settled(self) -> bool:
         """Whether nothing better has been seen for a while, early stages of the fit not counted."""

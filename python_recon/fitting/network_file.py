@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from python_recon.data import KSpace
-from python_recon.errors import ConfigError, DataError
+from python_recon.errors import DataError
 from python_recon.fitting.checkpoint import path_of_slice
 from python_recon.resources.new_files import new_file
 
@@ -75,16 +75,15 @@ def begin(net: nn.Module, model: str, former: object) -> nn.Module:
     return net
 
 
-def keep(net: nn.Module, path: str, kspace: KSpace) -> None:
+def keep(net: nn.Module, path: str, kspace: KSpace) -> str:
     """Write a network to the file of its slice; nothing where the path is empty.
 
-    Raises
-    ------
-    ConfigError
-        If the file cannot be written.
+    Returns
+    -------
+        Why it could not be saved: images that are done are not given up for that. Empty where it was.
     """
     if not path:
-        return
+        return ""
     trained, target = TrainedNetwork.of(net), path_of_slice(path, kspace.counters)
     origin = {"measurement": kspace.measurement_id, "matrix": kspace.matrix, "frames": kspace.n_frames}
     metadata = {"format": FORMAT, "kind": trained.kind, "origin": json.dumps(origin)}
@@ -92,7 +91,9 @@ def keep(net: nn.Module, path: str, kspace: KSpace) -> None:
         with new_file(target) as part:
             save_file({name: t.contiguous() for name, t in trained.tensors.items()}, part, metadata)
     except (OSError, SafetensorError) as error:
-        raise ConfigError(f"the network cannot be saved to {target}: {error}") from error
+        _log.warning("the network cannot be saved to %s: %s", target, error)
+        return f"the network could not be saved to {target}"
+    return ""
 
 
 def load(path: Path) -> TrainedNetwork:

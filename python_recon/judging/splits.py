@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from python_recon.acquisition.spokes import cross_the_centre, own_spokes
+from python_recon.acquisition.encoding import encoding_of
+from python_recon.acquisition.spokes import own_spokes
 from python_recon.arrays import to_numpy
 from python_recon.data import KSpace
 from python_recon.errors import DataError
@@ -40,7 +41,8 @@ def sample_groups(kspace: KSpace, n_groups: int, seed: int) -> np.ndarray:
     measured = np.broadcast_to(own_spokes(kspace)[..., None], places.shape[:-1])
     if kspace.density is not None:
         measured = measured & (to_numpy(kspace.density) > 0)
-    by = _of_points if _has_points(measured) else _of_spokes
+    by = _of_lines if not encoding_of(kspace).READOUTS_ARE_ALIKE else _of_spokes
+    by = _of_points if _has_points(measured) else by
     groups = np.full(measured.shape, NO_GROUP)
     for frame, (is_there, where) in enumerate(zip(measured, places, strict=True)):
         groups[frame] = by(is_there, where, deck)
@@ -60,13 +62,22 @@ def _has_points(measured: np.ndarray) -> bool:
 
 
 def _of_spokes(measured: np.ndarray, places: np.ndarray, deck: _Deck) -> np.ndarray:
-    """(spoke, readout) of one frame."""
-    nearest = np.linalg.norm(places, axis=-1).min(-1)
-    is_there, is_radial = measured.any(-1), cross_the_centre(places)
+    """(spoke, readout) of one frame; neighbours are told by their angles."""
     along = places[:, -1] - places[:, 0]
-    order = np.arctan2(along[:, 1], along[:, 0]) % np.pi if is_radial else places[:, :, 1].mean(-1)
-    free = is_there & (is_radial | (nearest > _CENTRE))
-    groups = np.full(len(places), NO_GROUP)
+    angle = np.arctan2(along[:, 1], along[:, 0]) % np.pi
+    return _of_readouts(measured, np.asarray(measured.any(-1)), angle, deck)
+
+
+def _of_lines(measured: np.ndarray, places: np.ndarray, deck: _Deck) -> np.ndarray:
+    """(spoke, readout) of one frame; neighbours are told by their positions, those of the centre stay."""
+    nearest = np.linalg.norm(places, axis=-1).min(-1)
+    free = np.asarray(measured.any(-1) & (nearest > _CENTRE))
+    return _of_readouts(measured, free, places[..., 1].mean(-1), deck)
+
+
+def _of_readouts(measured: np.ndarray, free: np.ndarray, order: np.ndarray, deck: _Deck) -> np.ndarray:
+    """(spoke, readout) of the free ones, as a whole."""
+    groups = np.full(len(order), NO_GROUP)
     groups[free] = deck.deal(order[free])
     return np.where(measured, groups[:, None], NO_GROUP)
 

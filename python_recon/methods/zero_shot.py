@@ -126,13 +126,13 @@ def _improved(scan: _Scan, options: ZeroShotOptions, budget: Budget, make: MakeN
     rest = replace(budget, seconds=budget.seconds - made_in / (len(learned) + len(judges)))
     training = _Training(scan, learned, judges, make)
     (net, report), taken = within_memory(lambda chosen: training.fit(chosen, rest), options)
-    keep(net, options.checkpoint, scan.kspace)
-    return end.reconstruction(net, taken, report, shrunk(options, taken))
+    told = [shrunk(options, taken), keep(net, options.checkpoint, scan.kspace)]
+    return end.reconstruction(net, taken, report, "; ".join(filter(None, told)))
 
 
 def _start_alone(scan: _Scan, why: str) -> Reconstruction:
     told = f"{why}: the images are those of subspace"
-    return Reconstruction(scan.solution.images, {"shares": (0.0,)}, comment=told)
+    return Reconstruction(scan.solution.images, {"shares": (0.0,)}, comment=told, made_by="subspace")
 
 
 def _unit_of(kspace: KSpace) -> float:
@@ -301,6 +301,7 @@ class _End:
             {**asdict(report), "shares": (share,)},
             state=TrainedNetwork.of(net),
             comment="; ".join(filter(None, [part, told])),
+            made_by="" if share else "subspace",
             expected=self.risk.of(images, disturbed),
         )
 

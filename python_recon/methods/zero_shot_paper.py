@@ -157,17 +157,16 @@ def run(
     (net, report, errors), taken = within_memory(
         lambda chosen: _fit(grouped, chosen, budget, form_of(chosen)), options
     )
-    keep(net, options.checkpoint, kspace)
     is_better = is_clearly_less(min(report.held_out), errors)
     with torch.no_grad():
         gram, right_side = grouped.without([])
         images = net(gram, right_side) if is_better else _sense(gram, right_side)
-    told = [] if is_better else [_UNUSED]
+    told = ["" if is_better else _UNUSED, shrunk(options, taken), keep(net, options.checkpoint, kspace)]
     return Reconstruction(
         scale * images,
         {**asdict(report), "shares": (float(is_better),)},
         state=TrainedNetwork.of(net),
-        comment="; ".join([*told, *filter(None, [shrunk(options, taken)])]),
+        comment="; ".join(filter(None, told)),
         made_by="" if is_better else "cg_sense",
     )
 

@@ -1,8 +1,9 @@
 """What accompanies the work on a scan and changes none of its results.
 
 Names for the lines of the log, the seconds that each stage took, how often something was left out, what was
-warned of, and turns at a device that other processes use, too. All are context variables: generators see
-those of their caller; a thread sees those of ``contextvars.copy_context()`` where it is run by that.
+warned of, who watches, and turns at a device that other processes use, too. All are context variables:
+generators see those of their caller; a thread sees those of ``contextvars.copy_context()`` where it is run by
+that.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from contextvars import ContextVar
 from types import MappingProxyType
 from typing import TypeAlias
 
-from python_recon.resources.schedule import Budget
+from python_recon.resources.schedule import Budget, ProgressReport, silent
 
 Turn: TypeAlias = Callable[[Budget], AbstractContextManager[None]]
 """Waits for the device and holds it for the length of a context. May be entered again, and from several
@@ -36,6 +37,7 @@ _labels: ContextVar[Mapping[str, str]] = ContextVar("labels", default=MappingPro
 _seconds: ContextVar[dict[str, float] | None] = ContextVar("seconds", default=None)
 _counts: ContextVar[Counter[str] | None] = ContextVar("counts", default=None)
 _remarks: ContextVar[_Remarks | None] = ContextVar("remarks", default=None)
+_watch: ContextVar[ProgressReport] = ContextVar("watch", default=silent)
 _turn: ContextVar[Turn] = ContextVar("turn", default=_at_once)
 
 
@@ -128,6 +130,21 @@ def with_remarks(comment: str) -> str:
     texts = list(handler.texts.values()) if handler is not None else []
     new = [text for text in texts if not any(part in text for part in told)]
     return "; ".join([*told, *new])
+
+
+@contextmanager
+def watched_by(report: ProgressReport) -> Iterator[None]:
+    """Who runs the scan wants to see how far the fits within the block are."""
+    token = _watch.set(report)
+    try:
+        yield
+    finally:
+        _watch.reset(token)
+
+
+def progress_of_fits() -> ProgressReport:
+    """What was given to :func:`watched_by`."""
+    return _watch.get()
 
 
 @contextmanager

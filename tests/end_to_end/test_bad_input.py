@@ -101,10 +101,11 @@ class TestTrajectory:
         assert "unit normalised_to_1; set trajectory.unit if it is in another" in done.warnings
         assert likeness(done.images[1], good) > 0.9999
 
-    def test_cartesian_data(self, altered, replay):
-        message = replay(altered(without_trajectory, of_kind("cartesian"))).error
-        assert "the header says that the data are cartesian" in message
-        assert "trajectory.source" in message
+    def test_spokes_that_the_header_calls_cartesian(self, altered, replay):
+        done = replay(altered(without_trajectory, of_kind("cartesian")))
+        assert "are they spokes? Then set trajectory.source and trajectory.mode" in done.warnings
+        told = {"trajectory.source": "configured", "trajectory.mode": 2}
+        assert replay(altered(without_trajectory, of_kind("cartesian")), **told).exit_code == 0
 
 
 class TestTooLittle:
@@ -329,7 +330,8 @@ class TestFiles:
         assert (tmp_path / "mine.h5").read_text() == "precious"
 
     def test_an_output_that_cannot_be_written(self, scan, replay, tmp_path):
-        message = replay(scan, "radial_preview", "-o", tmp_path / "missing" / "images.h5").error
+        (tmp_path / "a_file").write_text("where a folder would have to be")
+        message = replay(scan, "radial_preview", "-o", tmp_path / "a_file" / "images.h5").error
         assert "cannot be written" in message
 
 

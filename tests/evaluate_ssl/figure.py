@@ -16,8 +16,8 @@ def draw(folder: Path, truths: dict[str, np.ndarray]) -> None:
     """``ssl.png`` of the images that lie in the folder."""
     from matplotlib.figure import Figure
 
-    columns = ("truth", "SENSE", "subspace", *COLUMNS[1:])
-    figure = Figure((2 * len(columns), 4 * len(truths)), layout="constrained")
+    columns = ["truth", *(c for c in ("SENSE", "subspace", *COLUMNS[1:]) if _is_there(folder, truths, c))]
+    figure = Figure((2.0 * len(columns), 4.0 * len(truths)), layout="constrained")
     axes = figure.subplots(2 * len(truths), len(columns))
     for row, (kind, truth) in enumerate(truths.items()):
         wanted = np.abs(truth)
@@ -30,3 +30,7 @@ def draw(folder: Path, truths: dict[str, np.ndarray]) -> None:
                 axis.set_axis_off()
             axes[2 * row, column].set_title(f"{kind}\n{label}" if column == 0 else label, fontsize=9)
     figure.savefig(folder / "ssl.png", dpi=100)
+
+
+def _is_there(folder: Path, kinds: dict[str, np.ndarray], label: str) -> bool:
+    return all((folder / f"{kind}, {label}.npy").exists() for kind in kinds)

@@ -63,6 +63,7 @@ def still(
         data=data.astype(np.complex64),
         trajectory=grid,
         matrix=matrix,
+        encoding="cartesian",
         density=mask[None].astype(np.float32),
         noise=NoiseLevel(noise, is_measured=True),
     )
@@ -70,14 +71,8 @@ def still(
     kspace = replace(
         kspace, data=kspace.data[:, :, rows], trajectory=grid[:, rows], density=kspace.density[:, rows]
     )
-    return Scene(kspace, _maps(kspace, matrix), truth, mask.size / mask.sum())
-
-
-def _maps(kspace: KSpace, matrix: tuple[int, int]) -> CoilMaps:
-    """Of the centre alone."""
-    centre = np.abs(kspace.trajectory).max(-1) < CENTRE // 2
-    held = replace(kspace, data=kspace.data * centre[:, None])
-    return estimate(held, CoilConfig(maps="espirit", calibration_width=CENTRE))
+    maps = estimate(kspace, CoilConfig(maps="espirit", calibration_width=CENTRE))
+    return Scene(kspace, maps, truth, mask.size / mask.sum())
 
 
 @functools.cache

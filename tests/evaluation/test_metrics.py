@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter, gaussian_laplace
+from skimage.metrics import normalized_root_mse, peak_signal_noise_ratio
 
 from python_recon.errors import ShapeError
 from python_recon.evaluation.metrics import fsim, gmsd, hfen, match_scale, nrmse, psnr, ssim, time_profiles
@@ -55,6 +56,14 @@ def test_nrmse_of_a_wrong_scale_is_its_error(truth):
 
 def test_psnr_of_a_constant_error_is_peak_over_error(truth):
     assert psnr(truth + 0.02 * truth.max(), truth) == pytest.approx(20 * np.log10(50))
+
+
+def test_nrmse_and_psnr_agree_with_scikit_image(truth):
+    images = with_noise(truth, 0.05)
+    expected = normalized_root_mse(truth, images, normalization="euclidean")
+    assert nrmse(images, truth) == pytest.approx(expected, rel=1e-9)
+    expected = peak_signal_noise_ratio(truth, images, data_range=truth.max())
+    assert psnr(images, truth) == pytest.approx(expected, rel=1e-9)
 
 
 def test_psnr_has_one_peak_for_the_series():

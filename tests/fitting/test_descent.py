@@ -93,7 +93,8 @@ def test_a_deadline_ends_it_with_what_there_is():
     assert report.stopped == "deadline"
     assert 1 <= report.steps <= 3
     assert net.number > 0
-    assert reports[-1][0].startswith("fit, loss")
+    assert reports[-1][0].startswith("fit, step ")
+    assert ", loss " in reports[-1][0]
 
 
 def test_without_any_time_there_is_one_step():

@@ -27,13 +27,13 @@ def radial(n_frames=6, n_spokes=10):
 def lines():
     """Every other line and the centre, two frames."""
     rows = [row for row in range(32) if row % 2 == 0 or 12 <= row < 20]
-    return kspace_of(np.repeat(cartesian_grid(MATRIX)[:, rows], 2, 0))
+    return kspace_of(np.repeat(cartesian_grid(MATRIX)[:, rows], 2, 0), encoding="cartesian")
 
 
 def points():
     mask = np.random.default_rng(3).uniform(size=(1, *MATRIX)) < 0.4
     mask[:, 12:20, 8:16] = True
-    return kspace_of(cartesian_grid(MATRIX), mask.astype(np.float32)), mask
+    return kspace_of(cartesian_grid(MATRIX), mask.astype(np.float32), encoding="cartesian"), mask
 
 
 def sizes(groups, n_groups):
@@ -96,7 +96,9 @@ def test_few_spokes_a_frame_fill_the_groups_over_the_series():
     assert (sizes(groups, 6) == 4 * 48).all()
 
 
-@pytest.mark.parametrize("kspace", [radial(1, 3), kspace_of(cartesian_grid(MATRIX)[:, 14:18])])
+@pytest.mark.parametrize(
+    "kspace", [radial(1, 3), kspace_of(cartesian_grid(MATRIX)[:, 14:18], encoding="cartesian")]
+)
 def test_fewer_spokes_or_lines_than_groups_are_refused(kspace):
     with pytest.raises(DataError, match="8 groups of held-out samples are asked for"):
         sample_groups(kspace, 8, 0)

@@ -73,6 +73,14 @@ def test_a_network_is_kept_and_begun_with(scan, tmp_path):
         run_method("zs_ssl", scan.kspace, scan.maps, **FEW, model=str(path))
 
 
+def test_images_are_not_given_up_where_the_network_cannot_be_kept(scan, tmp_path):
+    path = tmp_path / "missing" / "net.safetensors"
+    path.parent.write_text("a file where the folder should be")
+    result = run_method("zs_ssl", scan.kspace, scan.maps, **{**FEW, "steps": 2}, checkpoint=str(path))
+    assert f"the network could not be saved to {path}" in result.comment
+    assert np.isfinite(as_numpy(result.images)).all()
+
+
 @pytest.mark.parametrize("content", [None, b"", b"not a network"])
 def test_files_that_hold_no_network_are_refused(scan, tmp_path, content):
     path = tmp_path / "net.safetensors"

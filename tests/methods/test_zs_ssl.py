@@ -118,6 +118,7 @@ def test_zeros_stay_zeros(small):
 def test_no_time_gives_the_start(small):
     result = run_method("zs_ssl", small.kspace, small.maps, budget=Budget(0.0))
     assert "time was up before a network could be trained: the images are those of subspace" in result.comment
+    assert result.made_by == "subspace"
     assert small.psnr(result.images) > 15
 
 

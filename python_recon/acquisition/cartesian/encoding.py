@@ -16,6 +16,7 @@ from python_recon.acquisition.cartesian.cells import (
 )
 from python_recon.acquisition.cartesian.grid import fit as fit
 from python_recon.acquisition.cartesian.lines import locate as locate
+from python_recon.acquisition.cartesian.thinning import thinned as thinned
 from python_recon.arrays import Array
 from python_recon.data import KSpace
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +20,10 @@ _HEAD = 16
 """Readouts for images that tell the spacing of the samples."""
 _MOST = 4096
 """That are held back, lines for calibration included."""
+_FEWEST = 8
+"""Lines that tell whether they are lines at all."""
+_EVEN = 0.5
+"""Energy of the outer lines, relative to the strongest, from which on they are doubted."""
 _ALIKE = 0.02
 """Lengths that differ by less than this share are the same."""
 _log = logging.getLogger(__name__)
@@ -45,12 +49,15 @@ def locate(readouts: Iterable[Readout], scan: Scan, _config: TrajectoryConfig) -
     tell_contradictions(head, [grid.places(readout) for readout in head])
     numbers: Counter[StreamKey] = Counter()
     n_beyond = 0
+    energies: dict[int, float] = {}
     for readout in itertools.chain(head, stream):
         grid.check(readout)
         if not grid.holds(readout):
             n_beyond += 1
             continue
         key = stream_key(readout)
+        line = readout.counters.kspace_encode_step_1 - grid.centre_line
+        energies[line] = max(energies.get(line, 0.0), float(np.vdot(readout.data, readout.data).real))
         yield replace(
             readout,
             center_sample=_centre(readout),
@@ -59,6 +66,7 @@ def locate(readouts: Iterable[Readout], scan: Scan, _config: TrajectoryConfig) -
             spoke_index=numbers[key],
         )
         numbers[key] += 1
+    _tell_of_spokes(energies)
     if n_beyond:
         _log.warning(
             "%d lines left out: their kspace_encode_step_1 lies beyond the encoded matrix of %d lines around "
@@ -66,6 +74,20 @@ def locate(readouts: Iterable[Readout], scan: Scan, _config: TrajectoryConfig) -
             n_beyond,
             scan.encoded_matrix[0],
             grid.centre_line,
+        )
+
+
+def _tell_of_spokes(energies: Mapping[int, float]) -> None:
+    """Warn where all lines have as much energy as that at the centre: lines of an object have not."""
+    if len(energies) < _FEWEST or not max(energies.values()):
+        return
+    reach = max(map(abs, energies))
+    outer = np.median([energy for line, energy in energies.items() if abs(line) > reach / 2])
+    if outer > _EVEN * max(energies.values()):
+        _log.warning(
+            "lines far from the centre of k-space have %.0f %% of the energy of the strongest: the header "
+            "calls the data Cartesian: are they spokes? Then set trajectory.source and trajectory.mode",
+            100 * outer / max(energies.values()),
         )
 
 

@@ -11,6 +11,7 @@ from python_recon.acquisition.radial.delays import correct
 from python_recon.acquisition.radial.density import ramp_density
 from python_recon.acquisition.radial.extent import field_of_view_scale, trim, widen
 from python_recon.acquisition.radial.trajectory import locate as locate
+from python_recon.acquisition.spokes import middle_spokes
 from python_recon.arrays import Array
 from python_recon.data import KSpace
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 READOUTS_ARE_ALIKE = True
 fit = trim
+thinned = middle_spokes
 
 
 def analytic_density(kspace: KSpace) -> Array:

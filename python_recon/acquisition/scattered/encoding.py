@@ -18,6 +18,7 @@ from python_recon.acquisition.cartesian.cells import areas_in_disc, full_width
 from python_recon.acquisition.embedded import embedded_locator
 from python_recon.acquisition.extent import spoke_extent
 from python_recon.acquisition.spoke_index import StreamKey, stream_key
+from python_recon.acquisition.spokes import middle_spokes
 from python_recon.config import TrajectoryConfig
 from python_recon.data import KSpace, Readout, Scan
 from python_recon.errors import DataError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import torch
 
 READOUTS_ARE_ALIKE = False
+thinned = middle_spokes
 _HEAD = 16
 """Readouts that tell unit and kind."""
 _ON_GRID = 0.02

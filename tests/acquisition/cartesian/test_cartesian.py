@@ -10,6 +10,7 @@ import pytest
 
 from python_recon.acquisition.binning.binning import bin_frames, stack_frames
 from python_recon.acquisition.encoding import encoding_of, fitted, located
+from python_recon.acquisition.noise_level import estimate_noise
 from python_recon.config import load_config
 from python_recon.data import CoilMaps, Counters, KSpace, NoiseLevel
 from python_recon.errors import DataError
@@ -237,3 +238,24 @@ def test_white_noise_stays_white_when_oversampling_is_removed():
     placed = list(fitted(located(readouts, protocol.scan, config.trajectory), protocol.scan, protocol.matrix))
     found = np.std([line.data.real for line in placed])
     assert abs(found / placed[0].noise.std - 1) < 0.02
+
+
+def test_noise_is_estimated_from_what_was_measured_far_from_the_centre():
+    protocol = Protocol((48, 64), (48, 128), missing_samples=30)
+    lines = protocol.lines(range(0, 48, 2), noise=0.05)
+    (kspace,) = frames_of(lines, protocol)
+    assert 0.045 < estimate_noise(kspace) < 0.075
+
+
+def test_fewer_lines_keep_the_centre_and_differ_from_frame_to_frame():
+    protocol = Protocol()
+    kspace = stack_frames(
+        frames_of([line for r in range(3) for line in protocol.lines(repetition=r)], protocol)
+    )
+    kept = encoding_of(kspace).thinned(kspace, 9)
+    assert (kept.sum(1) == 9).all()
+    lines = [set(frame[mask, 0, 1]) for frame, mask in zip(kspace.trajectory, kept, strict=True)]
+    assert all({-1, 0, 1} <= chosen for chosen in lines)
+    assert len(set.union(*lines)) > 12
+    with pytest.raises(DataError, match="ask for fewer"):
+        encoding_of(kspace).thinned(kspace, 25)

@@ -195,7 +195,7 @@ def test_partitions_are_refused():
         list(locate(readouts, RADIAL, TrajectoryConfig(mode=2)))
     stack = [np.column_stack([spoke(30.0), np.full(SAMPLES, height)]) for height in (0.0, 4.0)]
     readouts = [*embed(stack[0]), *embed(stack[1])]
-    with pytest.raises(DataError, match=r"three-dimensional.*stacks of stars"):
+    with pytest.raises(DataError, match=r"three-dimensional.*header announces its partitions"):
         list(locate(readouts, RADIAL, AUTO))
 
 

@@ -113,6 +113,7 @@ class TestRefusals:
         assert scan_path.read_bytes() == before
 
     def test_the_output_cannot_be_written(self, scan_path, tmp_path, write_config):
+        (tmp_path / "no").write_text("a file, where a folder would have to be")
         result = replay(
             "-f", scan_path, "-o", tmp_path / "no" / "x.h5", "-c", write_config("image_per_readout")
         )

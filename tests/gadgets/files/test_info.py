@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from gadgets.files.info import describe
+from gadgets.simulation.options import SimulateOptions
+from gadgets.simulation.scan import simulate
 
 N_NOISE, N_IMAGING = 32, 10
 
@@ -113,3 +115,15 @@ def _zero(rows):
 )
 def test_surprises(spoil, change, surprise):
     assert surprise in spoil(change).surprises
+
+
+def test_partitions_of_a_volume(tmp_path):
+    options = SimulateOptions(
+        encoding="stack_of_stars", matrix=16, coils=2, frames=2, spokes_per_frame=5, partitions=4
+    )
+    simulate(tmp_path / "stack.h5", options)
+    info = describe(tmp_path / "stack.h5")
+    assert info.surprises == []
+    assert info.facts["Partitions"] == "4, of 10 readouts each"
+    assert info.facts["Frames"] == "4 times 2 of 5 spokes"
+    assert info.facts["Encoding 0"].startswith("goldenangle, encoded 16x16x4")

@@ -220,7 +220,14 @@ class TestWriting:
             file.commit()
         assert h5py.is_hdf5(path)
 
-    @pytest.mark.parametrize("name", ["no/such/folder/images.h5", "."])
+    def test_folders_that_are_missing_are_made(self, tmp_path):
+        with ImageFile(tmp_path / "new" / "folder" / "images.h5") as file:
+            file.append("dataset", _image(1))
+            file.commit()
+        assert h5py.is_hdf5(tmp_path / "new" / "folder" / "images.h5")
+
+    @pytest.mark.parametrize("name", ["a_file/images.h5", "."])
     def test_a_place_that_cannot_be_written(self, tmp_path, name):
+        (tmp_path / "a_file").write_text("where a folder would have to be")
         with pytest.raises(ConfigError, match=r"cannot be written|is a folder"), ImageFile(tmp_path / name):
             pass

@@ -28,6 +28,8 @@ def externals(path):
 def test_there_is_one_for_each_use():
     uses = ["buckets", "cg_sense", "grasp", "motion", "preview", "subspace", "two_stage_grasp", "xd_grasp"]
     uses += ["nik", "pisco", "iconik", "st_inr", "subspace_inr", "zs_ssl"]
+    stacks = ["preview", "cg_sense", "grasp", "subspace", "xd_grasp", "pisco"]
+    assert {f"stack_of_stars_{use}" for use in stacks} <= {path.stem for path in FILES}
     assert {f"radial_{use}" for use in uses} <= {path.stem for path in FILES}
 
 
