@@ -36,6 +36,12 @@ COMMANDS = {
     "compare": Place(
         "comparing", "compare", "Compare methods: errors, time and memory, on one slice of every scan."
     ),
+    "train": Place(
+        "training",
+        "train",
+        "Train a network on a site's own undersampled scans; no reference images are needed.",
+    ),
+    "models": Place("models", "app", "Show and evaluate trained networks."),
     "serve": Place(
         "serving",
         "serve",

@@ -17,7 +17,7 @@ from gadgets.simulation.options import SimulateOptions
 from python_recon.errors import ConfigError
 
 
-def _options_from(model: type[BaseModel]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def options_from(model: type[BaseModel]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """A command whose ``**options`` are the fields of a model, with their defaults and descriptions."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -38,7 +38,7 @@ def _options_from(model: type[BaseModel]) -> Callable[[Callable[..., None]], Cal
     return decorate
 
 
-@_options_from(SimulateOptions)
+@options_from(SimulateOptions)
 def simulate(
     path: Annotated[Path, typer.Argument(metavar="OUT.h5", help="The scan.")],
     truth: Annotated[Path | None, typer.Option(help="The truth [default: OUT_truth.h5]")] = None,

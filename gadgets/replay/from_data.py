@@ -15,7 +15,7 @@ from python_recon.errors import ConfigError
 _RECONSTRUCTING = ("gadgets.radial", "gadgets.recon_data")
 """Modules that a configuration may name; each has the gadget below."""
 _TARGET = "reconstruct"
-_FILES = ("checkpoint", "resume", "tensorboard")
+_FILES = ("checkpoint", "resume", "tensorboard", "model")
 """Options of methods that name files."""
 
 

@@ -11,11 +11,13 @@ Iconik calibrated correction of a field by its neighbours     arXiv:2308.08830
 ====== ====================================================== ==============================================
 
 Losses of samples on which networks are trained are named in :mod:`~python_recon.losses.measured`: usual,
-logarithmic, combined, mu-law, HDR-weighted, density-weighted.
+logarithmic, combined, mu-law, HDR-weighted, density-weighted. Of features there are the ``contrastive`` loss
+(arXiv:2002.05709) and ``vicreg`` (arXiv:2105.04906), on vectors (thing, feature) of two views.
 """
 
 from __future__ import annotations
 
+from python_recon.losses.contrastive import contrastive, recall
 from python_recon.losses.hdr import hdr, hdr_weights
 from python_recon.losses.iconik import Iconik, innermost
 from python_recon.losses.kernels import GEOMETRIES, Kernel, kernels_of
@@ -30,6 +32,7 @@ from python_recon.losses.measured import (
 )
 from python_recon.losses.pisco import Pisco, predict
 from python_recon.losses.tiles import Tiles, slice_patches, tile_size
+from python_recon.losses.vicreg import vicreg
 
 __all__ = [
     "GEOMETRIES",
@@ -43,12 +46,15 @@ __all__ = [
     "Pisco",
     "Tiles",
     "Usual",
+    "contrastive",
     "hdr",
     "hdr_weights",
     "innermost",
     "kernels_of",
     "measured_loss",
     "predict",
+    "recall",
     "slice_patches",
     "tile_size",
+    "vicreg",
 ]

@@ -79,6 +79,7 @@ _BUILT_IN = {
     "st_inr": "python_recon.methods.st_inr:METHOD",
     "st_inr_paper": "python_recon.methods.st_inr_paper:METHOD",
     "zs_ssl": "python_recon.methods.zs_ssl:METHOD",
+    "trained": "python_recon.methods.trained:METHOD",
     "zero_mirid": "python_recon.methods.zero_mirid:METHOD",
     "zs_ssl_paper": "python_recon.methods.zero_shot_paper:ZS_SSL",
     "zero_mirid_paper": "python_recon.methods.zero_shot_paper:ZERO_MIRID",

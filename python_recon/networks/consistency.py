@@ -22,8 +22,13 @@ class _Hermitian(torch.autograd.Function):
         return ctx.operator(gradient), None
 
 
+def hermitian(operator: Operator, images: torch.Tensor) -> torch.Tensor:
+    """What an operator that is its own adjoint makes of images, differentiable."""
+    return _Hermitian.apply(images, operator)  # type: ignore[no-untyped-call, no-any-return]
+
+
 def consistent(
-    gram: Operator, change: torch.Tensor, residual: torch.Tensor, mu: float, steps: int
+    gram: Operator, change: torch.Tensor, residual: torch.Tensor, mu: float | torch.Tensor, steps: int
 ) -> torch.Tensor:
     """A change of images that was made to agree with the data.
 
@@ -47,6 +52,6 @@ def consistent(
     """
     agreed = change
     for _ in range(steps):
-        slope = residual - _Hermitian.apply(agreed, gram)  # type: ignore[no-untyped-call]
+        slope = residual - hermitian(gram, agreed)
         agreed = agreed + (slope - mu * (agreed - change)) / (mu + 0.5)
     return agreed

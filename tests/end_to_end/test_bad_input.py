@@ -102,8 +102,9 @@ class TestTrajectory:
         assert likeness(done.images[1], good) > 0.9999
 
     def test_spokes_that_the_header_calls_cartesian(self, altered, replay):
-        done = replay(altered(without_trajectory, of_kind("cartesian")))
-        assert "are they spokes? Then set trajectory.source and trajectory.mode" in done.warnings
+        message = replay(altered(without_trajectory, of_kind("cartesian"))).error
+        assert "the header says that the data are cartesian" in message
+        assert "set trajectory.source and trajectory.mode" in message
         told = {"trajectory.source": "configured", "trajectory.mode": 2}
         assert replay(altered(without_trajectory, of_kind("cartesian")), **told).exit_code == 0
 

@@ -39,7 +39,20 @@ def truth(scan):
         return np.abs(file["images"][0])
 
 
-@pytest.mark.parametrize("name", HERE)
+WITHOUT_MODEL = ("radial_ssdu", "radial_ssfl")
+"""Name a file that a site makes; without it the images are those of subspace."""
+
+
+@pytest.mark.parametrize("name", WITHOUT_MODEL)
+def test_without_a_trained_model_the_images_are_those_of_subspace_and_say_so(
+    scan, replay, truth, likeness, name
+):
+    done = replay(scan, name)
+    assert "options.model names no file: train a network" in done.warnings
+    assert likeness(done.images[2], truth) > 0.95
+
+
+@pytest.mark.parametrize("name", [name for name in HERE if name not in WITHOUT_MODEL])
 def test_images_show_the_object(scan, replay, truth, likeness, name):
     settings = {f"options.{key}": value for key, value in SETTINGS.get(name, {}).items()}
     done = replay(scan, name, **settings)

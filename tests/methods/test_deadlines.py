@@ -18,7 +18,9 @@ SLOW = {"nik_paper", "pisco_paper", "pisco_dist_paper", "iconik_paper", "st_inr_
     "zero_mirid_paper",
 }
 """Their single steps are too long for a test; they run through the loops of the others."""
-METHODS = sorted(set(preset_names()) - SLOW)
+NEEDS_MODEL = {"ssdu", "ssfl"}
+"""Are tested where there is one."""
+METHODS = sorted(set(preset_names()) - SLOW - NEEDS_MODEL)
 WITHOUT_START = {"nik", "iconik", "subspace_inr"}
 """Are gridded where they are stopped before they are better than that."""
 ZERO_SHOT = {"zs_ssl", "zero_mirid"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,6 +24,8 @@ _FEWEST = 8
 """Lines that tell whether they are lines at all."""
 _EVEN = 0.5
 """Energy of the outer lines, relative to the strongest, from which on they are doubted."""
+_MIDDLE = 8
+"""Part of a readout, around its centre, that noise fills as any other."""
 _ALIKE = 0.02
 """Lengths that differ by less than this share are the same."""
 _log = logging.getLogger(__name__)
@@ -49,7 +51,7 @@ def locate(readouts: Iterable[Readout], scan: Scan, _config: TrajectoryConfig) -
     tell_contradictions(head, [grid.places(readout) for readout in head])
     numbers: Counter[StreamKey] = Counter()
     n_beyond = 0
-    energies: dict[int, float] = {}
+    lines = _Lines()
     for readout in itertools.chain(head, stream):
         grid.check(readout)
         if not grid.holds(readout):
@@ -57,7 +59,7 @@ def locate(readouts: Iterable[Readout], scan: Scan, _config: TrajectoryConfig) -
             continue
         key = stream_key(readout)
         line = readout.counters.kspace_encode_step_1 - grid.centre_line
-        energies[line] = max(energies.get(line, 0.0), float(np.vdot(readout.data, readout.data).real))
+        lines.add(line, readout)
         yield replace(
             readout,
             center_sample=_centre(readout),
@@ -66,7 +68,7 @@ def locate(readouts: Iterable[Readout], scan: Scan, _config: TrajectoryConfig) -
             spoke_index=numbers[key],
         )
         numbers[key] += 1
-    _tell_of_spokes(energies)
+    lines.refuse_spokes()
     if n_beyond:
         _log.warning(
             "%d lines left out: their kspace_encode_step_1 lies beyond the encoded matrix of %d lines around "
@@ -77,18 +79,33 @@ def locate(readouts: Iterable[Readout], scan: Scan, _config: TrajectoryConfig) -
         )
 
 
-def _tell_of_spokes(energies: Mapping[int, float]) -> None:
-    """Warn where all lines have as much energy as that at the centre: lines of an object have not."""
-    if len(energies) < _FEWEST or not max(energies.values()):
-        return
-    reach = max(map(abs, energies))
-    outer = np.median([energy for line, energy in energies.items() if abs(line) > reach / 2])
-    if outer > _EVEN * max(energies.values()):
-        _log.warning(
-            "lines far from the centre of k-space have %.0f %% of the energy of the strongest: the header "
-            "calls the data Cartesian: are they spokes? Then set trajectory.source and trajectory.mode",
-            100 * outer / max(energies.values()),
-        )
+class _Lines:
+    """Tells spokes from lines: all have as much energy as that at the centre, and have it in their middle."""
+
+    def __init__(self) -> None:
+        self._energies: dict[int, tuple[float, float]] = {}
+
+    def add(self, line: int, readout: Readout) -> None:
+        """Remember the strongest readout of each line: its energy, and how much lies in its middle."""
+        energy = np.square(np.abs(readout.data)).sum(0)
+        total, centre, half = float(energy.sum()), _centre(readout), readout.n_samples // (2 * _MIDDLE)
+        if total > self._energies.get(line, (0.0, 0.0))[0]:
+            middle = float(energy[max(centre - half, 0) : centre + half + 1].sum())
+            self._energies[line] = (total, middle / total)
+
+    def refuse_spokes(self) -> None:
+        """To be called after the last of them; raises DataError."""
+        if len(self._energies) < _FEWEST:
+            return
+        reach, strongest = max(map(abs, self._energies)), max(self._energies.values())[0]
+        outer = [found for line, found in self._energies.items() if abs(line) > reach / 2]
+        share, in_middle = np.median(outer, 0)[0] / strongest, np.median(outer, 0)[1]
+        if share > _EVEN and in_middle > 2 / _MIDDLE:
+            raise DataError(
+                f"lines far from the centre of k-space have {100 * share:.0f} % of the energy of the strongest "
+                "and have it in their middle, as spokes do; the header says that the data are cartesian: for "
+                "spokes, set trajectory.source and trajectory.mode"
+            )
 
 
 def first_lines(stream: Iterator[Readout]) -> list[Readout]:

@@ -1,0 +1,5 @@
+"""``python -m gadgets.cli``: as ``gadgetron-pisco``."""
+
+from gadgets.cli import main
+
+main()
