@@ -102,8 +102,8 @@ class _Lines:
         share, in_middle = np.median(outer, 0)[0] / strongest, np.median(outer, 0)[1]
         if share > _EVEN and in_middle > 2 / _MIDDLE:
             raise DataError(
-                f"lines far from the centre of k-space have {100 * share:.0f} % of the energy of the strongest "
-                "and have it in their middle, as spokes do; the header says that the data are cartesian: for "
+                f"lines far from the centre of k-space have {100 * share:.0f} % of the energy of the "
+                "strongest and have it in their middle, as spokes do; the header says that the data are cartesian: for "
                 "spokes, set trajectory.source and trajectory.mode"
             )
 
