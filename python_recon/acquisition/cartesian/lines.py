@@ -103,8 +103,8 @@ class _Lines:
         if share > _EVEN and in_middle > 2 / _MIDDLE:
             raise DataError(
                 f"lines far from the centre of k-space have {100 * share:.0f} % of the energy of the "
-                "strongest and have it in their middle, as spokes do; the header says that the data are cartesian: for "
-                "spokes, set trajectory.source and trajectory.mode"
+                "strongest, and have it in their middle, as spokes do; the header says that the data are "
+                "cartesian: for spokes, set trajectory.source and trajectory.mode"
             )
 
 
