@@ -27,12 +27,10 @@ from python_recon.data import Counters, Geometry, KSpace
 from python_recon.errors import ConfigError, DataError
 from python_recon.fields.fitted import FittedField
 from python_recon.fields.time_axis import TimeAxis
+from python_recon.fitting.file_format import FileFormat
 from python_recon.fitting.rebuilding import Blueprint, Kind, kind_of
 from python_recon.judging.shares import Shares
 from python_recon.resources.new_files import new_file
-
-FORMAT = "gadgetron-pisco field"
-FORMAT_VERSION = 4
 
 _COMPLEX = ("maps", "start.pixels", "net.taught.pixels")
 
@@ -97,7 +95,15 @@ class _Configuration:
     package_version: str
 
 
-_CONFIGURATION = TypeAdapter(_Configuration)
+FORMAT = FileFormat(
+    name="gadgetron-pisco field",
+    version=4,
+    key="configuration",
+    content=TypeAdapter(_Configuration),
+    noun="checkpoint of a field",
+    part="configuration in",
+    cure="fit the scan again",
+)
 
 
 def path_of_slice(path: str, counters: Counters) -> Path:
@@ -138,14 +144,9 @@ def save(fitted: FittedField, path: Path, method: str, options: Section, origin:
         origin=origin,
         package_version=_package_version(),
     )
-    metadata = {
-        "format": FORMAT,
-        "format_version": str(FORMAT_VERSION),
-        "configuration": _CONFIGURATION.dump_json(configuration).decode(),
-    }
     try:
         with new_file(path) as part:
-            save_file(_tensors(fitted), part, metadata)
+            save_file(_tensors(fitted), part, FORMAT.metadata(configuration))
     except (OSError, SafetensorError) as error:
         raise ConfigError(f"the checkpoint {path} cannot be written: {error}") from error
 
@@ -159,7 +160,7 @@ def load(path: Path, device: str | torch.device = "cpu") -> Checkpoint:
         If the file is missing, no checkpoint, of another format version, or incomplete.
     """
     metadata, tensors = _read(path)
-    configuration = _configuration(metadata, path)
+    configuration = FORMAT.described(metadata, path)
 
     def find(name: str) -> torch.Tensor:
         if name not in tensors:
@@ -213,23 +214,6 @@ def _read(path: Path) -> tuple[Mapping[str, str], dict[str, torch.Tensor]]:
     except (OSError, SafetensorError, RuntimeError) as error:
         raise DataError(f"{path} is no checkpoint: {error}") from error
     return metadata, {**tensors, **complex_ones}
-
-
-def _configuration(metadata: Mapping[str, str], path: Path) -> _Configuration:
-    if metadata.get("format") != FORMAT:
-        raise DataError(f"{path} is no checkpoint of a field: its metadata do not name the format {FORMAT!r}")
-    found = metadata.get("format_version")
-    if found != str(FORMAT_VERSION):
-        raise DataError(
-            f"{path} has format version {found}, this program reads {FORMAT_VERSION}: fit the scan again, or "
-            "use the program's version that wrote it"
-        )
-    try:
-        return _CONFIGURATION.validate_json(metadata.get("configuration", ""))
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise DataError(f"the configuration in {path} is damaged: {place} {first['msg']}") from error
 
 
 def _check(

@@ -13,21 +13,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import torch
-from pydantic import Field, ValidationError
+from pydantic import Field, TypeAdapter
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from python_recon.config import Section
 from python_recon.data import KSpace
 from python_recon.errors import ConfigError, DataError
+from python_recon.fitting.file_format import FileFormat
 from python_recon.networks.component_network import Architecture, ComponentNetwork
 from python_recon.resources.new_files import new_file
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-FORMAT = "gadgetron-pisco model"
-FORMAT_VERSION = 1
 _LARGEST_BYTES = 1 << 30
 """Of a file: no network of ours comes near it."""
 _BY_SHARE = 0.25
@@ -118,6 +117,17 @@ class Card(Section):
         return min(self.validation, default=1.0)
 
 
+_FORMAT = FileFormat(
+    name="gadgetron-pisco model",
+    version=1,
+    key="card",
+    content=TypeAdapter(Card),
+    noun="model of ours",
+    part="card of the model",
+    cure="train one with `gadgetron-pisco train`",
+)
+
+
 def save_model(network: ComponentNetwork, card: Card, path: Path) -> None:
     """Write a network; a file of that name is replaced once the new one is whole.
 
@@ -126,11 +136,10 @@ def save_model(network: ComponentNetwork, card: Card, path: Path) -> None:
     ConfigError
         If the file cannot be written.
     """
-    metadata = {"format": FORMAT, "format_version": str(FORMAT_VERSION), "card": card.model_dump_json()}
     tensors = {name: tensor.cpu().clone().contiguous() for name, tensor in network.state_dict().items()}
     try:
         with new_file(path) as part:
-            save_file(tensors, part, metadata)
+            save_file(tensors, part, _FORMAT.metadata(card))
     except (OSError, SafetensorError) as error:
         raise ConfigError(f"the model {path} cannot be written: {error}") from error
 
@@ -142,23 +151,7 @@ def read_card(path: Path) -> Card:
             metadata = file.metadata() or {}
     except (OSError, SafetensorError) as error:
         raise DataError(f"{path} is no model: {error}") from error
-    if metadata.get("format") != FORMAT:
-        raise DataError(
-            f"{path} is no model of ours: its metadata do not name the format {FORMAT!r}; train one with "
-            "`gadgetron-pisco train`"
-        )
-    found = metadata.get("format_version")
-    if found != str(FORMAT_VERSION):
-        raise DataError(
-            f"{path} has format version {found}, this program reads {FORMAT_VERSION}: train it again, or use "
-            "the program's version that wrote it"
-        )
-    try:
-        return Card.model_validate_json(metadata.get("card", ""))
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise DataError(f"the card of the model {path} is damaged: {place} {first['msg']}") from error
+    return _FORMAT.described(metadata, path)
 
 
 def load_model(path: Path, device: str | torch.device = "cpu") -> tuple[ComponentNetwork, Card]:

@@ -114,7 +114,7 @@ def test_the_file_tells_all_to_any_reader_of_safetensors(path):
     with safe_open(path, framework="np") as file:
         metadata, names = file.metadata(), set(file.keys())
         assert file.get_tensor("maps").shape == (N_COILS, *MATRIX, 2)
-    assert metadata["format"] == FORMAT
+    assert metadata["format"] == FORMAT.name
     configuration = json.loads(metadata["configuration"])
     assert configuration["options"]["width"] == 8
     assert configuration["origin"]["geometry"]["read_dir"] == [0.0, 1.0, 0.0]
