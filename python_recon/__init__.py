@@ -1,4 +1,4 @@
-"""Reconstruction of radial MRI: arrays in, images out.
+"""MR reconstruction, radial first: arrays in, images out.
 
 ::
 

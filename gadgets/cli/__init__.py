@@ -90,7 +90,7 @@ class _Commands(TyperGroup):
 app = typer.Typer(
     cls=_Commands,
     name="gadgetron-pisco",
-    help="Reconstruct radial MRI as Gadgetron does: simulate, replay, inspect and compare scans.",
+    help="Reconstruct MRI, radial first, as Gadgetron does: simulate, replay, inspect and compare scans.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
