@@ -15,16 +15,13 @@ from gadgets.serve.board import Board, Card
 from gadgets.serve.device_queue import DeviceQueue, Entry
 from gadgets.serve.line import Line
 from gadgets.serve.metrics import Metrics
-from gadgets.serve.parting import linger
+from gadgets.serve.parting import linger, part
 from gadgets.serve.process import WorkerProcess
 from gadgets.serve.progress import Phase, Progress
 from gadgets.serve.voice import Ear
 from gadgets.wire.messages import MessageId
-from gadgets.wire.wire import Wire
 from python_recon.errors import StreamError
 
-_REPORT_S = 5.0
-_STATES = {Phase.WAITING: "waiting", Phase.ENDING: "sending"}
 _log = logging.getLogger(__name__)
 
 
@@ -152,7 +149,8 @@ class Attendant:
                 return Failure("worker_died", f"{self._process.ending()}; please send the scan again")
             event = message.pop("event")
             getattr(self, f"_on_{event}")(**message)
-            self._update_card()
+            if self._card is not None:
+                self._card.follow(self._scan)
             if event == "outcome":
                 return None
 
@@ -252,16 +250,6 @@ class Attendant:
         elif latency_s is not None:
             metrics.observe_latency(latency_s)
 
-    def _update_card(self) -> None:
-        card, scan = self._card, self._scan
-        if card is None or card.state in ("done", "failed"):
-            return
-        card.measurement, card.method, card.n_readouts = scan.measurement, scan.method, scan.n_readouts
-        if scan.phase is Phase.RUNNING:
-            card.state = "arriving" if scan.turn_ends is None and not scan.is_received else "fitting"
-        else:
-            card.state = _STATES.get(scan.phase, "arriving")
-
     # The end
 
     def _conclude(self, failure: Failure | None) -> None:
@@ -293,15 +281,8 @@ class Attendant:
             _log.error("a worker did not start: %s", failure.text)
 
     def _report(self, connection: socket.socket, failure: Failure) -> None:
-        """Say to the client what the worker could not say: an error, if it has no outcome, and the end."""
-        scan = self._scan
-        if scan.is_closed or scan.is_within_message:
-            return  # nothing can be said within a message: the broken stream is the error
-        wire = Wire.from_socket(connection, _REPORT_S)
         try:
-            if scan.phase is not Phase.ENDING:
-                wire.send_error(failure.text)
-            wire.send_close()
+            part(connection, failure.text, self._scan)
         except StreamError as error:
             self._tell(logging.WARNING, "the error did not reach the client: %s", error)
 

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gadgets.console import TimeLeft
+from gadgets.serve.progress import Phase, Progress
 
+_STATES = {Phase.WAITING: "waiting", Phase.ENDING: "sending"}
 _MOST_ENDED = 20
 _MOST_ERRORS = 10
 _MOST_SERIES = 12
@@ -43,6 +45,16 @@ class Card:
     def progress(self, stage: str, done: float) -> None:
         """The fit is so far."""
         self.stage, self.done, self.time_left = stage, done, self.left.text(done).removeprefix(", ")
+
+    def follow(self, scan: Progress) -> None:
+        """What the worker tells of a scan that is not over."""
+        if self.state in ("done", "failed"):
+            return
+        self.measurement, self.method, self.n_readouts = scan.measurement, scan.method, scan.n_readouts
+        if scan.phase is Phase.RUNNING:
+            self.state = "arriving" if scan.turn_ends is None and not scan.is_received else "fitting"
+        else:
+            self.state = _STATES.get(scan.phase, "arriving")
 
     def show(self, frame: Mapping[str, Any]) -> None:
         """A newer frame of a series."""

@@ -25,12 +25,12 @@ from pydantic import Field
 from python_recon.acquisition.encoding import encoding_of
 from python_recon.config import Section
 from python_recon.data import CoilMaps, KSpace
-from python_recon.fields.resampling import resample_images
 from python_recon.judging.weights import Weight, number, tuned, wanted, without_auto
 from python_recon.methods.grasp import minimise_variation
+from python_recon.methods.low_resolution import at_low_resolution, changes_of
 from python_recon.methods.registry import Method, Reconstruction
 from python_recon.operators.differences import SpatialVariation, TotalVariation, neighbour_differences
-from python_recon.operators.sense import density_of, undersampling
+from python_recon.operators.sense import undersampling
 from python_recon.operators.sense_problem import SenseProblem, time_average
 from python_recon.operators.toeplitz import SenseGram, SubspaceGram
 from python_recon.resources.memory import Size, series_need
@@ -41,9 +41,6 @@ _MOST_STEPS = 16
 _STEPS_OF_LINES = 40
 FIRST = {"spatial_regularisation": 0.4, "regularisation": 1.5}
 """Weights from which the search begins, and which are taken where there is no time for one."""
-_BORDER = 0.017
-"""Cycles by which the edge of low resolution lies off the whole and half cycles, where samples lie: their
-last bit is not to decide whether they are within."""
 
 
 class SubspaceOptions(Section):
@@ -204,7 +201,7 @@ class SubspaceSolver:
             low = low_resolution_series(self._kspace, self._maps, options, self._budget)
             basis = leading_components(low, options.components)
             gram = SubspaceGram(self.problem.kernels, self.problem.maps, basis)
-            start = self._average + _changes(low, self._kspace.matrix)
+            start = self._average + changes_of(low, self._kspace.matrix)
             self._bases = {weight: (basis, gram, projected(basis, start))}  # only the last: they are large
         return self._bases[weight]
 
@@ -246,7 +243,7 @@ def low_resolution_series(
     kspace: KSpace, maps: CoilMaps, options: SubspaceOptions, budget: Budget
 ) -> torch.Tensor:
     """(frame, y, x) of the training matrix, by temporal total variation."""
-    low, low_maps = _at_low_resolution(kspace, maps, options.training_matrix)
+    low, low_maps = at_low_resolution(kspace, maps, options.training_matrix)
     steps = Steps(budget, "temporal basis", options.training_iterations)
     differences = neighbour_differences(kspace.n_frames, kspace.is_periodic).to(kspace.data.device)
     weight = number(without_auto(options, FIRST).regularisation)
@@ -265,40 +262,6 @@ def leading_components(series: torch.Tensor, count: int) -> torch.Tensor:
     leading = vectors.flip(1)[:, : min(count, len(series))]
     arbitrary = torch.arange(len(series), dtype=leading.dtype, device=leading.device).square().cos()
     return (leading * (arbitrary @ leading).sign()).to(series.real.dtype)
-
-
-def _changes(low: torch.Tensor, matrix: tuple[int, int]) -> torch.Tensor:
-    """What a low-resolution series does about its mean, on the full matrix and in its unit."""
-    unit = math.sqrt(low.shape[-2] * low.shape[-1] / (matrix[0] * matrix[1]))
-    return unit * resample_images(low - low.mean(0), matrix)
-
-
-def _at_low_resolution(kspace: KSpace, maps: CoilMaps, matrix: int) -> tuple[KSpace, CoilMaps]:
-    """The centre of k-space as a scan of a smaller matrix."""
-    small = (min(matrix, kspace.matrix[0]), min(matrix, kspace.matrix[1]))
-    limits = torch.tensor([small[1] / 2, small[0] / 2], device=kspace.data.device) - _BORDER
-    density = density_of(kspace)
-    inside = (kspace.trajectory.abs() < limits).all(-1) & (density > 0)
-    window = inside.flatten(0, 1).any(0).nonzero()
-    readout = slice(int(window[0]), int(window[-1]) + 1)
-    inside = inside[..., readout]
-    cut = replace(
-        kspace,
-        data=kspace.data[..., readout] * inside[:, None],
-        trajectory=kspace.trajectory[:, :, readout],
-        density=density[..., readout] * inside,
-        matrix=small,
-    )
-    return cut, CoilMaps(_thin(maps.maps, small), maps.source)
-
-
-def _thin(maps: torch.Tensor, matrix: tuple[int, int]) -> torch.Tensor:
-    """Coil maps, which are smooth, at the pixels of a coarser grid."""
-    rows, columns = (
-        ((torch.arange(n) - n // 2) * full / n + full // 2).round().long().clamp(0, full - 1)
-        for n, full in zip(matrix, maps.shape[-2:], strict=True)
-    )
-    return maps[:, rows[:, None], columns]
 
 
 def _need(size: Size, options: SubspaceOptions) -> float:

@@ -12,8 +12,8 @@ and the images tell why.
 from __future__ import annotations
 
 import copy
-import logging
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -22,11 +22,11 @@ from pydantic import Field
 from python_recon.config import Section
 from python_recon.data import CoilMaps, KSpace
 from python_recon.errors import BackendError, DataError
-from python_recon.fitting.descent import Descent, adam, cosine, descend
+from python_recon.fitting.descent import adam
+from python_recon.fitting.pair_training import train_on_pairs
 from python_recon.fitting.pairs import Pair, Start
 from python_recon.fitting.trained_model import Card, Facts, load_model
-from python_recon.judging.risk import Risk
-from python_recon.judging.shares import WHOLE, Shares
+from python_recon.methods.component_end import ComponentEnd, start_alone
 from python_recon.methods.component_scan import ComponentScan, unit_of
 from python_recon.methods.registry import Method, Reconstruction
 from python_recon.methods.subspace import SubspaceOptions
@@ -34,7 +34,6 @@ from python_recon.networks.component_network import ComponentNetwork
 from python_recon.resources.memory import Size, series_need
 from python_recon.resources.schedule import Budget
 
-_log = logging.getLogger(__name__)
 _JUDGES, _PAIRS = 1, 4
 """Pairs of noisier data for an adaptation: to judge by, and to learn from."""
 
@@ -59,17 +58,23 @@ def run(kspace: KSpace, maps: CoilMaps, options: TrainedOptions, budget: Budget)
     network, card = load_for(kspace, options.model)
     unit = unit_of(kspace)
     scan = ComponentScan.solve(kspace.in_units_of(unit), maps, budget)
-    if scan.kspace.noise is None or not scan.kspace.noise.std:
-        told = "the data hold no noise: nothing is left for a network: the images are those of subspace"
-        return Reconstruction(
-            unit * scan.solution.images, {"shares": (0.0,)}, comment=told, made_by="subspace"
-        )
-    end = _End(scan, options, card)
+    result = _improved(scan, network, card, options, budget)
+    return replace(result, images=result.images * unit)
+
+
+def _improved(
+    scan: ComponentScan, network: ComponentNetwork, card: Card, options: TrainedOptions, budget: Budget
+) -> Reconstruction:
+    """The subspace images and what the network adds to them."""
+    if not scan.is_noisy:
+        return start_alone(scan, "the data hold no noise: nothing is left for a network")
+    end = ComponentEnd.of(scan, options)
     told = ""
     if options.adapt_steps:
-        network, told = end.adapted(network, budget)
-    result = end.reconstruction(network, told)
-    return replace(result, images=result.images * unit)
+        network, told = _adapted(network, scan, options, budget)
+    result = end.reconstruction(partial(_change, scan, network), "the trained network", told)
+    details = {**result.details, "model": card.version, "validation": card.best}
+    return replace(result, details=details, made_by=result.made_by or card.method)
 
 
 def load_for(kspace: KSpace, model: str) -> tuple[ComponentNetwork, Card]:
@@ -93,74 +98,30 @@ def load_for(kspace: KSpace, model: str) -> tuple[ComponentNetwork, Card]:
     return network, card
 
 
-class _End:
-    """What a trained network does to the images of a scan."""
+def _adapted(
+    network: ComponentNetwork, scan: ComponentScan, options: TrainedOptions, budget: Budget
+) -> tuple[ComponentNetwork, str]:
+    """The network after a few steps on this scan, where they make it better by pairs kept to judge by."""
+    pairs = scan.make_pairs(_PAIRS + _JUDGES, options, budget)
+    if len(pairs) <= _JUDGES:
+        return network, "there was no time to adapt the network"
+    adapted = copy.deepcopy(network).requires_grad_(requires_grad=True).train()
+    optimiser = adam(adapted.learnable(), options.adapt_rate, scan.kspace.data.device)
 
-    def __init__(self, scan: ComponentScan, options: TrainedOptions, card: Card) -> None:
-        self._scan, self._options, self._card = scan, options, card
-        self._risk = Risk(scan.kspace, scan.maps, options.seed)
-        self._starts = scan.own_start, scan.disturbed_start(self._risk, options)
+    def change(pair: Pair) -> torch.Tensor:
+        return _change(scan, adapted, pair.start)
 
-    @torch.no_grad()
-    def reconstruction(self, network: ComponentNetwork, told: str) -> Reconstruction:
-        """At the share of least risk."""
-        starts = [self._scan.images_of(start.components) for start in self._starts]
-        ends = [
-            self._scan.images_of(start.components + self._change(network, start)) for start in self._starts
-        ]
-        share = self._risk.share((starts[0], starts[1]), (ends[0], ends[1]))
-        images, disturbed = (torch.lerp(start, end, share) for start, end in zip(starts, ends, strict=True))
-        part = f"subspace and {100 * share:.0f} % of what the trained network changes"
-        if not share:
-            part = "the risk gives the trained network no share: these are the images of subspace"
-        return Reconstruction(
-            images,
-            {"shares": (share,), "model": self._card.version, "validation": self._card.best},
-            comment="; ".join(filter(None, [part, told])),
-            made_by=self._card.method if share else "subspace",
-            expected=self._risk.of(images, disturbed),
-        )
+    described = "adaptation", options.adapt_steps
+    learned, judges = pairs[:-_JUDGES], pairs[-_JUDGES:]
+    report = train_on_pairs(adapted, optimiser, change, learned, judges, described, budget)
+    return adapted.eval(), f"adapted to the scan in {report.best_step} steps"
 
-    def adapted(self, network: ComponentNetwork, budget: Budget) -> tuple[ComponentNetwork, str]:
-        """The network after a few steps on this scan, where they make it better by pairs kept to judge by."""
-        pairs = self._scan.make_pairs(_PAIRS + _JUDGES, self._options, budget)
-        if len(pairs) <= _JUDGES:
-            return network, "there was no time to adapt the network"
-        network = copy.deepcopy(network).requires_grad_(requires_grad=True).train()
-        weights = network.learnable()
-        device = self._scan.kspace.data.device
-        optimiser = adam(weights, self._options.adapt_rate, device)
-        learned, judges = pairs[:-_JUDGES], pairs[-_JUDGES:]
 
-        def error(pair: Pair) -> torch.Tensor:
-            return pair.loss(self._change(network, pair.start), 0)
-
-        def step(number: int, _done: float) -> torch.Tensor:
-            optimiser.zero_grad(set_to_none=True)
-            loss = error(learned[number % len(learned)])
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            return loss.detach()
-
-        @torch.no_grad()
-        def judge() -> tuple[float, Shares]:
-            return float(torch.stack([error(pair) for pair in judges]).mean()), WHOLE
-
-        report = descend(
-            network,
-            optimiser,
-            step,
-            Descent("adaptation", self._options.adapt_steps, cosine, 6),
-            budget,
-            judge,
-        )
-        return network.eval(), f"adapted to the scan in {report.best_step} steps"
-
-    def _change(self, network: ComponentNetwork, start: Start) -> torch.Tensor:
-        noise = self._scan.kspace.noise
-        std = noise.std if noise is not None else 0.0
-        changed: torch.Tensor = network(self._scan.gram, start.components, start.residual, std)
-        return self._scan.within_reach(changed)
+def _change(scan: ComponentScan, network: ComponentNetwork, start: Start) -> torch.Tensor:
+    """(component, y, x) what the network makes of a start, where samples reach."""
+    std = scan.kspace.noise.std if scan.kspace.noise is not None else 0.0
+    changed: torch.Tensor = network(scan.gram, start.components, start.residual, std)
+    return scan.within_reach(changed)
 
 
 def trained_need(size: Size, options: TrainedOptions) -> float:

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from python_recon.acquisition.radial.density import ramp_density
-from python_recon.methods.subspace import SubspaceOptions, _at_low_resolution, temporal_basis
+from python_recon.methods.low_resolution import at_low_resolution
+from python_recon.methods.subspace import SubspaceOptions, temporal_basis
 from python_recon.resources.schedule import Budget
 from tests.numerics import (
     as_numpy,
@@ -134,7 +135,7 @@ def test_padding_does_not_widen_the_training(small_heart):
     )
     padded = replace(padded, density=ramp_density(padded))
     maps = small_heart.maps.to_torch()
-    low, low_maps = _at_low_resolution(padded.to_torch(), maps, 16)
+    low, low_maps = at_low_resolution(padded.to_torch(), maps, 16)
     assert low.matrix == tuple(low_maps.maps.shape[1:]) == (16, 16)
     assert low.n_samples < 0.8 * kspace.n_samples
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gadgets.translate.readouts import scan_from
+from gadgets.translate.scan_header import scan_from
 from python_recon.errors import DataError
 from tests.gadgets.acquisitions import encoding, header
 
