@@ -9,6 +9,7 @@ from pydantic import Field
 
 from python_recon.acquisition.radial.angles import GOLDEN_ANGLE_DEG
 from python_recon.config import Section
+from python_recon.methods.bounds import Seed
 
 _NOISE_READOUTS = 32
 
@@ -91,7 +92,7 @@ class SimulateOptions(Section):
     embed_trajectory: bool = Field(
         True, description="Store k with each readout (-0.5..0.5); else it follows from header and counters."
     )
-    seed: int = Field(0, ge=0, le=2**32 - 1, description="Seed of coils, phases and noise.")
+    seed: Seed = Field(0, description="Seed of coils, phases and noise.")
 
     @property
     def is_volume(self) -> bool:

@@ -93,9 +93,9 @@ class Wire:
         return cls(PipeChannel(source, sink, max_idle_seconds))
 
     @classmethod
-    def from_gadgetron(cls, connection: Any, max_idle_seconds: float = MAX_IDLE_SECONDS) -> Wire:
+    def from_gadgetron(cls, connection: Any) -> Wire:
         """Over the socket of a ``gadgetron.external.Connection``, which itself sends the CLOSE at its end."""
-        wire = cls.from_socket(connection.socket.socket, max_idle_seconds)
+        wire = cls.from_socket(connection.socket.socket)
         wire._close_sent = True
         return wire
 

@@ -14,6 +14,9 @@ from torch import nn
 
 from python_recon.errors import ShapeError
 
+_STATIC_SHARE = 0.75
+"""Of the features of :class:`Stiff`."""
+
 
 class FourierFeatures(nn.Module):
     """``[cos(2 pi B v), sin(2 pi B v)]`` with fixed frequencies B; no parameters.
@@ -94,14 +97,13 @@ class Stiff(nn.Module):
         sigma: float,
         generator: torch.Generator,
         n_temporal: int = 2,
-        static_share: float = 0.75,
     ) -> Stiff:
         """Frequencies from N(0, sigma^2); the static features take the share that rounding leaves.
 
         512 features and two functions of time are the published 192 static and 32 dynamic frequencies.
         """
         # At least one of each, or few features would know nothing of time.
-        n_dynamic = max(round((1 - static_share) * n_features / (2 * n_temporal)), 1)
+        n_dynamic = max(round((1 - _STATIC_SHARE) * n_features / (2 * n_temporal)), 1)
         n_static = max(n_features // 2 - n_dynamic * n_temporal, 1)
         static = FourierFeatures.from_normal(n_static, sigma, generator)
         dynamic = FourierFeatures.from_normal(n_dynamic, sigma, generator)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import torch
 from pydantic import Field, ValidationError
@@ -87,6 +87,7 @@ class Ranges(Section):
         return told
 
 
+_Error: TypeAlias = Annotated[float, Field(ge=-1e39, le=1e39)]
 _NUMBERS = ("frames", "spokes", "matrix", "coils")
 
 
@@ -105,8 +106,9 @@ class Card(Section):
     """That told when it was best."""
     loss: str
     """What was minimised."""
-    validation: tuple[float, ...] = Field(max_length=1_000_000)
-    """Error of the validation scans after each epoch; 1 is that of the images it starts from."""
+    validation: tuple[_Error, ...] = Field(max_length=1_000_000)
+    """Error of the validation scans after each epoch where it was finite; 1 is that of the images
+    it starts from."""
     features: str = ""
     """How its features were learned, and how well; empty: it has none."""
 

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from python_recon.config import Section
 from python_recon.data import CoilMaps, KSpace
+from python_recon.methods.bounds import Iterations
 from python_recon.methods.registry import Method, Reconstruction
 from python_recon.operators.sense_problem import SenseProblem
 from python_recon.operators.toeplitz import SenseGram
@@ -24,7 +25,7 @@ from python_recon.solvers.cg import conjugate_gradient
 class CgSenseOptions(Section):
     """Options of ``cg_sense``."""
 
-    iterations: int = Field(10, ge=1, le=100_000)
+    iterations: Iterations = 10
     """Conjugate-gradient iterations."""
     regularisation: float = Field(0.05, ge=0, le=1e6)
     """Weight of |x|^2; the normal operator has eigenvalues of up to about 1."""

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import torch
-from pydantic import Field
 
 from python_recon.config import Section
 from python_recon.data import CoilMaps, KSpace
 from python_recon.judging.weights import Weight, number, tuned
+from python_recon.methods.bounds import Iterations
 from python_recon.methods.registry import Method, Reconstruction
 from python_recon.operators.differences import TotalVariation, neighbour_differences
 from python_recon.operators.sense_problem import SenseProblem, time_average
@@ -31,7 +31,7 @@ FIRST = {"regularisation": 4.0}
 class GraspOptions(Section):
     """Options of ``grasp``."""
 
-    iterations: int = Field(12, ge=1, le=100_000)
+    iterations: Iterations = 12
     """Gradient steps."""
     regularisation: Weight = 4.0
     """lambda in units of the noise of the data term's gradient; auto: that of least risk, in seven times the

@@ -31,6 +31,7 @@ from python_recon.fitting.tracking import Track, under, untracked
 from python_recon.judging.judge import Judge
 from python_recon.judging.samples import Samples
 from python_recon.losses import Iconik, innermost
+from python_recon.methods.bounds import FitSteps
 from python_recon.methods.field_problem import FieldProblem
 from python_recon.methods.neural_kspace import FitOptions, field_need, new_field, plan_of
 from python_recon.methods.registry import Method, Reconstruction
@@ -51,11 +52,11 @@ class IconikOptions(FitOptions):
     """Distance of neighbours, in steps of the Cartesian grid."""
     calibration_share: float = Field(0.4, gt=0, le=1)
     """Share of the samples, the innermost, that the convolutions are calibrated on."""
-    calibration_steps: int = Field(200, ge=1, le=1_000_000)
+    calibration_steps: FitSteps = 200
     """Most steps of the calibration."""
     calibration_rate: float = Field(1e-2, gt=0, le=1e38)
     """Learning rate of the calibration."""
-    refinement_steps: int = Field(100, ge=1, le=1_000_000)
+    refinement_steps: FitSteps = 100
     """Most steps of the refinement."""
     refinement_rate: float = Field(1e-5, gt=0, le=1e38)
     """Learning rate of the refinement."""

@@ -37,6 +37,7 @@ from python_recon.fitting.shrinking import within_memory
 from python_recon.judging.judge import Judge
 from python_recon.judging.weight_trials import WEIGHTS
 from python_recon.losses import kernels_of, tile_size
+from python_recon.methods.bounds import FitSteps, Seed
 from python_recon.methods.field_problem import FieldProblem, JudgedStart, start_alone
 from python_recon.methods.registry import Method, Reconstruction
 from python_recon.methods.subspace import SubspaceOptions, temporal_basis
@@ -56,7 +57,7 @@ class FitOptions(FieldOptions, KeepingOptions):
     """The field's time: of the scan; between R waves (periodic); or the position of the breath (of its
     waveform, or self-gated). Where R waves or breath cannot be told it is that of the scan; where frames are
     phases of the beat, that of the beat."""
-    steps: int = Field(600, ge=1, le=1_000_000)
+    steps: FitSteps = 600
     """Largest number of steps of the optimiser."""
     batch: int = Field(2048, ge=1, le=10_000_000)
     """Samples, of all coils, to a step."""
@@ -71,7 +72,7 @@ class FitOptions(FieldOptions, KeepingOptions):
     """Weight of the part of the HDR loss that damps the outer k-space (f in the paper)."""
     held_out_share: float = Field(0.05, ge=0, le=0.5)
     """Share of the spokes that are held out to judge the fit by; 0: none, all steps are run."""
-    seed: int = Field(0, ge=0, le=2**32 - 1)
+    seed: Seed = 0
     """Seed of all random numbers."""
 
     def smaller(self) -> Self | None:

@@ -28,6 +28,7 @@ from python_recon.fitting.descent import Descent, FitReport, adam, cosine, desce
 from python_recon.fitting.gathered import gather
 from python_recon.fitting.shrinking import within_memory
 from python_recon.judging.weights import Weight, number
+from python_recon.methods.bounds import FitSteps
 from python_recon.methods.field_problem import FieldProblem, JudgedStart, start_alone
 from python_recon.methods.registry import Method, Reconstruction
 from python_recon.methods.subspace_inr import (
@@ -55,9 +56,9 @@ class StInrOptions(SubspaceInrOptions):
 
     features: Features = 8
     """Features of a level: enough to learn the images of the start to within their noise."""
-    distillation_steps: int = Field(400, ge=1, le=1_000_000)
+    distillation_steps: FitSteps = 400
     """Steps in which the field learns the images of the subspace reconstruction."""
-    steps: int = Field(160, ge=1, le=1_000_000)
+    steps: FitSteps = 160
     """Most steps in which it is fitted to the spokes."""
     spatial_regularisation: Weight = "auto"
     """mu of the field, in units of the noise; auto: that of least risk for the start, for a series twice as

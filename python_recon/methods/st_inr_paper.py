@@ -31,6 +31,7 @@ from python_recon.fitting.gathered import Gathered, gather
 from python_recon.fitting.keeping import KeepingOptions
 from python_recon.fitting.precision import mixed_precision
 from python_recon.fitting.shrinking import within_memory
+from python_recon.methods.bounds import FitSteps, Seed
 from python_recon.methods.field_problem import FieldProblem
 from python_recon.methods.registry import Method, Reconstruction
 from python_recon.methods.subspace_inr import PATIENCE, amplitude_of
@@ -52,7 +53,7 @@ class StInrPaperOptions(SpaceTimeOptions, KeepingOptions):
 
     implementation: ClassVar[str] = "st_inr_paper"
 
-    steps: int = Field(1600, ge=1, le=1_000_000)
+    steps: FitSteps = 1600
     """Full-batch steps."""
     learning_rate: float = Field(1e-3, gt=0, le=1e38)
     """Of Adam; halved at half of the steps."""
@@ -70,7 +71,7 @@ class StInrPaperOptions(SpaceTimeOptions, KeepingOptions):
     batch: int = Field(1 << 21, ge=1, le=10_000_000)
     """Points whose graph is in memory at a time on a GPU, some 10 kB each, fewer where it holds less; the
     steps do not depend on it. A CPU takes some ten thousand."""
-    seed: int = Field(0, ge=0, le=2**32 - 1)
+    seed: Seed = 0
     """Of the first values."""
 
     def smaller(self) -> Self | None:

@@ -26,6 +26,7 @@ from python_recon.acquisition.encoding import encoding_of
 from python_recon.config import Section
 from python_recon.data import CoilMaps, KSpace
 from python_recon.judging.weights import Weight, number, tuned, wanted, without_auto
+from python_recon.methods.bounds import GradientSteps
 from python_recon.methods.grasp import minimise_variation
 from python_recon.methods.low_resolution import at_low_resolution, changes_of
 from python_recon.methods.registry import Method, Reconstruction
@@ -48,7 +49,7 @@ class SubspaceOptions(Section):
 
     components: int = Field(8, ge=1, le=256)
     """Dimension of the temporal subspace."""
-    iterations: int | None = Field(None, ge=1, le=1000)
+    iterations: GradientSteps | None = None
     """Gradient steps; None: as many as the undersampling of a frame asks for, 16 at most."""
     regularisation: Weight = 1.5
     """lambda in units of the noise of the data term's gradient; auto: that of least risk."""
@@ -56,7 +57,7 @@ class SubspaceOptions(Section):
     """mu in the same units; auto: that of least risk."""
     training_matrix: int = Field(40, ge=16, le=1024)
     """Matrix of the low-resolution series that gives the basis."""
-    training_iterations: int = Field(16, ge=1, le=1000)
+    training_iterations: GradientSteps = 16
     """Gradient steps of that series."""
 
 

@@ -46,6 +46,7 @@ from python_recon.fitting.tracking import Track, untracked
 from python_recon.judging.judge import Judge
 from python_recon.judging.shares import Shares
 from python_recon.judging.weights import Weight, number
+from python_recon.methods.bounds import FitSteps, Seed
 from python_recon.methods.field_problem import FieldProblem
 from python_recon.methods.registry import Method, Reconstruction
 from python_recon.methods.subspace import SubspaceOptions, choose, temporal_basis
@@ -68,7 +69,7 @@ class SubspaceInrOptions(ImageFieldOptions, KeepingOptions):
 
     implementation: ClassVar[str] = "subspace_inr"
 
-    steps: int = Field(400, ge=1, le=1_000_000)
+    steps: FitSteps = 400
     """Largest number of steps of the optimiser."""
     learning_rate: float = Field(1e-2, gt=0, le=1e38)
     """Of Adam, at first; it falls to zero along a cosine by the last step or the deadline."""
@@ -76,7 +77,7 @@ class SubspaceInrOptions(ImageFieldOptions, KeepingOptions):
     """mu in units of the noise of the data term's gradient; auto: that of least risk for ``subspace``."""
     held_out_share: float = Field(0.05, ge=0, le=0.5)
     """Share of the spokes that are held out to judge the fit by; 0: none, all steps are run."""
-    seed: int = Field(0, ge=0, le=2**32 - 1)
+    seed: Seed = 0
     """Of the first weights."""
 
     def smaller(self) -> Self | None:

@@ -26,6 +26,7 @@ from python_recon.fitting.descent import adam
 from python_recon.fitting.pair_training import train_on_pairs
 from python_recon.fitting.pairs import Pair, Start
 from python_recon.fitting.trained_model import Card, Facts, load_model
+from python_recon.methods.bounds import GradientSteps, Seed
 from python_recon.methods.component_end import ComponentEnd, start_alone
 from python_recon.methods.component_scan import ComponentScan, unit_of
 from python_recon.methods.registry import Method, Reconstruction
@@ -47,9 +48,9 @@ class TrainedOptions(Section):
     """Steps of the optimiser on this scan, before the network is used; the deadline ends them."""
     adapt_rate: float = Field(2e-4, gt=0, le=1)
     """Learning rate of these steps."""
-    start_steps: int = Field(6, ge=1, le=1000)
+    start_steps: GradientSteps = 6
     """Gradient steps of ``subspace`` for disturbed data, from the images of the scan."""
-    seed: int = Field(0, ge=0, lt=2**31)
+    seed: Seed = 0
     """Of the noise that the share and the adaptation are judged by."""
 
 

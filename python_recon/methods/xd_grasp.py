@@ -26,6 +26,7 @@ from python_recon.acquisition.gating.spoke_phases import (
 )
 from python_recon.config import DensityConfig, Section
 from python_recon.data import CoilMaps, KSpace
+from python_recon.methods.bounds import Iterations
 from python_recon.methods.grasp import minimise_variation
 from python_recon.methods.registry import Method, Reconstruction
 from python_recon.operators.density import fill_density
@@ -40,7 +41,7 @@ _UNEVENNESS = 2
 class XdGraspOptions(Section):
     """Options of ``xd_grasp``."""
 
-    iterations: int = Field(12, ge=1, le=100_000)
+    iterations: Iterations = 12
     """Gradient steps."""
     regularisation: float = Field(4.0, ge=0, le=1e6)
     """lambda_c in units of the noise of the data term's gradient."""

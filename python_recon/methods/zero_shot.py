@@ -33,6 +33,7 @@ from python_recon.fitting.pairs import Pair, Start
 from python_recon.fitting.shrinking import shrunk, within_memory
 from python_recon.fitting.split_pairs import SplitMaker
 from python_recon.losses.measured import LossName
+from python_recon.methods.bounds import FitSteps, GradientSteps, Seed
 from python_recon.methods.component_end import ComponentEnd, start_alone
 from python_recon.methods.component_scan import ComponentScan, as_many, unit_of
 from python_recon.methods.registry import Reconstruction
@@ -57,7 +58,7 @@ class ZeroShotOptions(Section):
     """3 x 3 layers."""
     unrolls: int = Field(1, ge=1, le=32)
     """How often network and data term follow each other, with the same weights."""
-    steps: int = Field(200, ge=1, le=100_000)
+    steps: FitSteps = 200
     """Most steps of the optimiser, one pair each."""
     learning_rate: float = Field(2e-3, gt=0, le=1)
     """Of Adam, at first; it falls to zero along a cosine by the last step or the deadline."""
@@ -74,9 +75,9 @@ class ZeroShotOptions(Section):
     """How much the network is trusted against the data, whose fully sampled k-space counts 1."""
     data_steps: int = Field(1, ge=1, le=16)
     """Gradient steps towards the data behind the network."""
-    start_steps: int = Field(6, ge=1, le=1000)
+    start_steps: GradientSteps = 6
     """Gradient steps of ``subspace`` for recorrupted data, from the images of the scan."""
-    seed: int = Field(0, ge=0, lt=2**31)
+    seed: Seed = 0
     """Of the noise or the groups, and of the first weights."""
     checkpoint: str = Field("", pattern=r"^$|\.safetensors$")
     """File (.safetensors) to save the network to; slice, contrast and set complete its name. Empty: none."""

@@ -37,6 +37,7 @@ from python_recon.fitting.splits import GroupedSlice
 from python_recon.judging.margin import is_clearly_less
 from python_recon.judging.shares import WHOLE, Shares
 from python_recon.losses.measured import LossName, MeasuredLoss
+from python_recon.methods.bounds import Seed
 from python_recon.methods.registry import Method, Reconstruction
 from python_recon.networks.data_consistency import agreed
 from python_recon.networks.unrolled import Unrolled, UnrolledMirid, UnrolledResNet
@@ -73,7 +74,7 @@ class PaperOptions(Section):
     """Of Adam."""
     loss: LossName = "usual"
     """What is minimised (see python_recon.losses.measured)."""
-    seed: int = Field(0, ge=0, lt=2**31)
+    seed: Seed = 0
     """Of the splits and of the first weights."""
     checkpoint: str = Field("", pattern=r"^$|\.safetensors$")
     """File (.safetensors) to save the network to; slice, contrast and set complete its name. Empty: none."""

@@ -30,18 +30,19 @@ class TotalVariation:
     ----------
     differences
         (difference, frame) real matrix; rows may be scaled to weigh them.
-    steps
-        Inner steps a call.
     penalty
         Of the splitting; changes the speed of convergence, not the result.
     """
 
-    def __init__(self, differences: torch.Tensor, steps: int = 4, penalty: float = 3.0) -> None:
+    _STEPS = 4
+    """Inner steps a call."""
+
+    def __init__(self, differences: torch.Tensor, penalty: float = 3.0) -> None:
         n_frames = differences.shape[1]
         normal = torch.eye(n_frames, device=differences.device) + penalty * differences.T @ differences
         self._solve = torch.linalg.inv(normal)
         self._solve_differences = penalty * self._solve @ differences.T
-        self._differences, self._steps, self._penalty = differences, steps, penalty
+        self._differences, self._penalty = differences, penalty
         self._state: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def prox(self, series: torch.Tensor, weight: torch.Tensor | float) -> torch.Tensor:
@@ -67,7 +68,7 @@ class TotalVariation:
     ) -> torch.Tensor:
         """Run the steps on some pixels; ``split`` and ``dual`` are brought up to date in place."""
         fixed = self._solve @ series
-        for _ in range(self._steps):
+        for _ in range(self._STEPS):
             solution = fixed + self._solve_differences @ (split - dual)
             wanted = self._differences @ solution + dual
             split.copy_(_shrink(wanted, weight / self._penalty))

@@ -21,6 +21,7 @@ from python_recon.errors import DataError
 from python_recon.fitting.pairs import Pair, QuadraticLoss, Start
 from python_recon.fitting.trained_model import Facts
 from python_recon.judging.weights import without_auto
+from python_recon.methods.bounds import GradientSteps, Seed
 from python_recon.methods.component_scan import ComponentScan, unit_of
 from python_recon.methods.subspace import FIRST, SubspaceOptions, SubspaceSolver
 from python_recon.operators.density import fill_density
@@ -42,9 +43,9 @@ class ExampleOptions(Section):
     """Pairs of noisier data of a slice."""
     views: int = Field(0, ge=0, le=64)
     """Times that a slice is sampled anew, to learn features from; 0: no features are learned."""
-    start_steps: int = Field(6, ge=1, le=1000)
+    start_steps: GradientSteps = 6
     """Gradient steps of ``subspace`` for a pair, from the images of the scan."""
-    seed: int = Field(0, ge=0, lt=2**31)
+    seed: Seed = 0
     """Of the noise, and of what is sampled anew."""
 
 

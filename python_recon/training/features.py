@@ -35,11 +35,11 @@ _MOST = 64
 class Head(nn.Module):
     """Features (scan, channel, y, x) to a vector each: the largest of every channel, and two layers."""
 
-    def __init__(self, n_in: int, generator: torch.Generator, width: int = HEAD) -> None:
+    def __init__(self, n_in: int, generator: torch.Generator) -> None:
         super().__init__()
-        first, second = _dense(n_in, width, generator), _dense(width, width, generator)
+        first, second = _dense(n_in, HEAD, generator), _dense(HEAD, HEAD, generator)
         self.layers = nn.Sequential(
-            first, nn.BatchNorm1d(width), nn.ReLU(), second, nn.BatchNorm1d(width)
+            first, nn.BatchNorm1d(HEAD), nn.ReLU(), second, nn.BatchNorm1d(HEAD)
         )  # fmt: skip
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -193,7 +194,7 @@ class _Training:
             scans=tuple(sorted({one.scan for one in self.plan.learned})),
             validation_scans=tuple(sorted({one.scan for one in self.plan.judges})),
             loss=LOSS,
-            validation=tuple(state.validation),
+            validation=tuple(filter(math.isfinite, state.validation)),
             features=state.features,
         )
         save_model(network, card, self.files.model)

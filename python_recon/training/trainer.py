@@ -25,6 +25,7 @@ from python_recon.config import Section
 from python_recon.errors import BackendError
 from python_recon.fitting.descent import adam, set_rate
 from python_recon.fitting.tracking import Track, untracked
+from python_recon.methods.bounds import Seed
 from python_recon.networks.component_network import Architecture, ComponentNetwork
 from python_recon.resources.schedule import ProgressReport, silent
 from python_recon.training.cache import Cached
@@ -66,7 +67,7 @@ class TrainOptions(Section):
     """How the features of ssfl are learned."""
     feature_epochs: int = Field(60, ge=1, le=1_000_000)
     """Times that each example is seen for that."""
-    seed: int = Field(0, ge=0, lt=2**31)
+    seed: Seed = 0
     """Of the first weights and of the order of the examples."""
 
     @property
