@@ -105,22 +105,22 @@ demo: $(VENV)/.installed
 # the code says. With other TABLE_METHODS, only their rows are measured.
 table: $(VENV)/.installed
 	@test -e $(OUT)/scan.h5 || { echo "make demo first: its scan is measured"; exit 1; }
-	$(PISCO) compare -f $(OUT)/scan.h5 --truth $(OUT)/scan_truth.h5 --methods "$(TABLE_METHODS)" --out $(OUT)/comparison
+	$(PISCO) compare -f $(OUT)/scan.h5 --truth $(OUT)/scan_truth.h5 --methods "$(TABLE_METHODS)" --overwrite --out $(OUT)/comparison
 	$(BIN)/python -m tests.tables $(OUT)/comparison/comparison.json $(README)
 
 # Series with dimensions, spokes and normalisation as published with PISCO (doi 10.1016/j.media.2025.103890), but
 # for what OPTIONS says (more options of `compare`); still frames; and, in full, the figure of the front page.
 evaluate: $(VENV)/.installed
 	$(PISCO) compare --simulate $(SCENES) --seeds $(SEEDS) --retrospective-spokes $(SPOKES) \
-		--normalisation percentile --methods "$(METHODS)" --out $(EVALUATION)/series $(SMALLER) $(OPTIONS)
+		--normalisation percentile --methods "$(METHODS)" --overwrite --out $(EVALUATION)/series $(SMALLER) $(OPTIONS)
 	$(PISCO) compare --simulate still --seeds $(SEEDS) --retrospective-spokes $(STILL_SPOKES) \
-		--normalisation percentile --methods "$(METHODS)" --out $(EVALUATION)/still $(SMALLER) $(OPTIONS)
+		--normalisation percentile --methods "$(METHODS)" --overwrite --out $(EVALUATION)/still $(SMALLER) $(OPTIONS)
 	@cat $(EVALUATION)/series/comparison.md $(EVALUATION)/still/comparison.md > $(EVALUATION)/evaluation.md
 	@echo "Table:  $(EVALUATION)/evaluation.md"
 ifeq ($(EVALUATE),full)
 	$(PISCO) simulate $(EVALUATION)/demo.h5 --overwrite $(DEMO)
 	$(PISCO) compare -f $(EVALUATION)/demo.h5 --truth $(EVALUATION)/demo_truth.h5 \
-		--methods "$(FIGURE_METHODS)" --out $(EVALUATION)/figure
+		--methods "$(FIGURE_METHODS)" --overwrite --out $(EVALUATION)/figure
 	@cp $(EVALUATION)/figure/comparison.png $(FIGURE)
 	@echo "Figure: $(FIGURE)"
 endif

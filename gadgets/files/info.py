@@ -169,6 +169,8 @@ def _data_facts(heads: np.ndarray, imaging: np.ndarray) -> dict[str, str]:
         facts["Dwell time"] = f"{_values(imaging['sample_time_us'])} us"
         if partitions := _partitions(imaging["idx"]):
             facts["Partitions"] = partitions
+        if calibration := _calibration(imaging):
+            facts["Calibration lines"] = calibration
         facts |= {name: _range(imaging["idx"][name]) for name in _COUNTERS if imaging["idx"][name].any()}
     return facts
 
@@ -181,6 +183,24 @@ def _partitions(idx: np.ndarray) -> str:
     text = f"{len(numbers)}, of {_values(counts)} readouts each"
     missing = numbers[-1] + 1 - len(numbers)
     return f"{text}; {missing} of 0..{numbers[-1]} did not come" if missing else text
+
+
+def _calibration(imaging: np.ndarray) -> str:
+    """Extent of the lines that are flagged for coil maps (ACS); empty without any."""
+    both = _is_flagged(imaging, "is_parallel_calibration_and_imaging")
+    only = _is_flagged(imaging, "is_parallel_calibration") & ~both
+    if not (both | only).any():
+        return ""
+    counts = f"{both.sum()} readouts for images as well, {only.sum()} flagged for calibration alone"
+    return f"{_extent(imaging['idx'][both | only])}; {counts}"
+
+
+def _extent(idx: np.ndarray) -> str:
+    """From which step to which readouts go along either axis, and how many steps there are."""
+    lines = f"kspace_encode_step_1 {_range(idx['kspace_encode_step_1'])}"
+    if not idx["kspace_encode_step_2"].any():
+        return lines
+    return f"{lines}, kspace_encode_step_2 {_range(idx['kspace_encode_step_2'])}"
 
 
 def _trajectory_facts(sums: _Sums, *, is_radial: bool) -> dict[str, str]:
@@ -198,7 +218,13 @@ def _trajectory_facts(sums: _Sums, *, is_radial: bool) -> dict[str, str]:
 
 
 def _with_flag(heads: np.ndarray, name: str) -> int:
-    return int(np.count_nonzero(heads["flags"] & np.uint64(mask(_FLAGS[name]))))
+    return int(np.count_nonzero(_is_flagged(heads, name)))
+
+
+def _is_flagged(heads: np.ndarray, name: str) -> np.ndarray:
+    """(readout,) bool."""
+    flagged: np.ndarray = (heads["flags"] & np.uint64(mask(_FLAGS[name]))) != 0
+    return flagged
 
 
 def _flag_counts(heads: np.ndarray) -> Iterator[tuple[str, int]]:

@@ -77,8 +77,8 @@ class Encoding(Protocol):
     def calibration_density(self, spokes: torch.Tensor, samples: torch.Tensor, width: int, /) -> torch.Tensor:
         """(spoke, readout) areas of samples (coil, spoke, readout), 0 beyond the diameter."""
 
-    def importance(self, trajectory: np.ndarray, /) -> np.ndarray:
-        """(frame, spoke, readout) area that a sample stands for, but for a factor, each spoke by itself."""
+    def importance(self, trajectory: torch.Tensor, /) -> torch.Tensor:
+        """(..., readout) area that a sample stands for, but for a factor, each spoke by itself."""
 
     def thinned(self, kspace: KSpace, n_spokes: int, /) -> np.ndarray:
         """(frame, spoke) bool, those that a scan of fewer readouts a frame would have had."""

@@ -127,7 +127,7 @@ def compare(
         _run(method, kept, _own(config, method, options), part_of(report, number, len(methods), method))
         for number, method in enumerate(methods)
     ]
-    good = {run.method: narrow(run.series.images, kspace.matrix) for run in runs if run.series is not None}
+    good = {run.method: narrow(run.series.images, _shown(kspace)) for run in runs if run.series is not None}
     reference = _reference(truth, list(good.values()))
     if held_out is None:
         score: Score = partial(_truth_scores, truth=reference, normalisation=normalisation)
@@ -194,10 +194,15 @@ def _start_libraries(config: Config) -> None:
     _run("gridding", KSpace(data, trajectory[None].astype(np.float32), (n // 2, n // 2)), config, silent)
 
 
+def _shown(kspace: KSpace) -> tuple[int, int]:
+    """Matrix (y, x) of the images that people see."""
+    return kspace.image_matrix or kspace.matrix
+
+
 def _check_truth(truth: np.ndarray | None, kspace: KSpace) -> None:
     if truth is None:
         return
-    expected = (kspace.n_frames, *kspace.matrix)
+    expected = (kspace.n_frames, *_shown(kspace))
     if truth.shape != expected:
         raise ShapeError(
             f"the truth has shape {truth.shape}, but the k-space gives images of {expected} (frame, y, x): "

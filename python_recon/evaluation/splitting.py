@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -45,7 +46,11 @@ def split(
     """
     mask, held_out_mask = spoke_masks(kspace, retrospective_spokes, holds_out=holds_out)
     seen = select(kspace, mask)
-    prepare = _preparation(seen, config)
+    prepared = _preparation(seen, config)
+
+    def prepare(part: KSpace) -> KSpace:
+        return replace(prepared(part), image_matrix=None)  # what was held out is predicted by whole images
+
     kept = prepare(seen)
     done = {
         "trajectory": config.trajectory.model_copy(update={"correct_delay": "off"}),

@@ -37,13 +37,15 @@ def prediction_error(images: np.ndarray, maps: CoilMaps, held_out: KSpace) -> fl
     held_out
         k-space in the same coils as the maps.
     """
+    import torch
+
     from python_recon.operators.nufft import Nufft
 
     trajectory = np.asarray(held_out.trajectory, dtype=np.float32)
     coil_images = (images[:, None] * np.asarray(maps.maps)).astype(np.complex64)
     predicted = Nufft(trajectory, held_out.matrix).forward(coil_images)
-    importance = encoding_of(held_out).importance(trajectory)
-    weight = (importance * own_spokes(held_out)[..., None])[:, None]
+    importance = encoding_of(held_out).importance(torch.from_numpy(trajectory))
+    weight = (importance.numpy() * own_spokes(held_out)[..., None])[:, None]
     measured = np.asarray(held_out.data)
     energy = (weight * np.abs(predicted) ** 2).sum(dtype=np.float64)
     factor = (weight * predicted.conj() * measured).sum(dtype=np.complex128) / energy if energy else 0.0

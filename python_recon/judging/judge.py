@@ -23,7 +23,7 @@ _CHUNK = 16_384
 
 
 class Judge:
-    """The relative error of held-out samples, each weighted by its radius (the area it stands for).
+    """The relative error of held-out samples, each weighted by the area of k-space that it stands for.
 
     With a start, the field's prediction is scaled by the share that fits the held-out samples best, between
     0 and 1, and where it comes component by component, each by its own: what does not predict them better
@@ -42,7 +42,7 @@ class Judge:
         chunks = torch.split(samples.k, _CHUNK), torch.split(samples.t, _CHUNK)
         self.places = tuple(zip(*chunks, strict=True))
         """k and t for which the field is asked, always the same tensors: plans for them can be kept."""
-        self._weights = torch.linalg.vector_norm(samples.k, dim=-1)[:, None]
+        self._weights = samples.importance[:, None]
 
     def __call__(self, field: Signal) -> tuple[float, Shares]:
         """Error, and shares of the field."""

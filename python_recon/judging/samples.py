@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from python_recon.acquisition.encoding import encoding_of
 from python_recon.data import KSpace
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Samples of whole spokes, one after the other, on the device."""
+    """Samples of whole spokes, one after the other, on the device; without those that were not measured."""
 
     k: torch.Tensor
     """(point, 2), -1..1 along each axis."""
@@ -20,6 +21,8 @@ class Samples:
     """(point,), 0..1."""
     values: torch.Tensor
     """(point, coil) complex64, in units of the largest magnitude of the scan."""
+    importance: torch.Tensor
+    """(point,) area of k-space that each stands for, but for a factor."""
 
     @property
     def n_points(self) -> int:
@@ -43,9 +46,13 @@ class Samples:
         device = kspace.data.device
         chosen = torch.as_tensor(spokes, device=device)
         half = torch.tensor([kspace.matrix[1] / 2, kspace.matrix[0] / 2], device=device)
-        values = kspace.data.permute(0, 2, 3, 1)[chosen]
+        places, values = kspace.trajectory[chosen] / half, kspace.data.permute(0, 2, 3, 1)[chosen]
+        is_there = torch.ones(places.shape[:-1], dtype=torch.bool, device=device)
+        if kspace.density is not None:
+            is_there = kspace.density[chosen] > 0
         return cls(
-            k=(kspace.trajectory[chosen] / half).flatten(0, 1),
-            t=torch.as_tensor(t, device=device).repeat_interleave(values.shape[1]),
-            values=values.flatten(0, 1) / scale,
+            k=places[is_there],
+            t=torch.as_tensor(t, device=device).repeat_interleave(is_there.sum(1)),
+            values=values[is_there] / scale,
+            importance=encoding_of(kspace).importance(places)[is_there],
         )

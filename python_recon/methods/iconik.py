@@ -117,7 +117,8 @@ class Phase:
 
 def _innermost(samples: Samples, options: IconikOptions) -> Samples:
     inner = innermost(samples.k, options.calibration_share)
-    return replace(samples, k=samples.k[inner], t=samples.t[inner], values=samples.values[inner])
+    chosen = (each[inner] for each in (samples.k, samples.t, samples.values, samples.importance))
+    return Samples(*chosen)
 
 
 calibrate = Phase(

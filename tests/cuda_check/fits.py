@@ -42,7 +42,7 @@ def checks(setting: Setting) -> Iterator[Check]:
 
 def small_run(setting: Setting, name: str, device: str, **options: Any) -> Reconstruction:
     scan = setting.small
-    chosen = setting.options(name, _STEPS[setting.device]) | options
+    chosen = setting.needed(name) | setting.options(name, _STEPS[setting.device]) | options
     return run_method(name, scan.kspace, scan.maps, device, **chosen)
 
 

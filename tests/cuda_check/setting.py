@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,9 @@ from python_recon.acquisition.radial.density import ramp_density
 from python_recon.coil_maps import estimate
 from python_recon.config import CoilConfig, preset_names
 from python_recon.data import CoilMaps, KSpace, NoiseLevel
+from python_recon.fitting.trained_model import Card, Facts, Ranges, save_model
 from python_recon.methods.registry import resolve
+from python_recon.networks.component_network import Architecture, ComponentNetwork
 from python_recon.operators.nufft import Nufft
 from python_recon.phantom import HeartPhantom
 from tests.numerics import HeartScan, golden_spokes, scan_heart
@@ -28,8 +31,16 @@ SMALL_FIT = {
     "log2_table_size": 10,
     "n_features": 64,
     "base_resolution": 4,
+    "channels": 8,
+    "blocks": 2,
+    "draws": 2,
+    "judges": 1,
+    "unrolls": 1,
+    "iterations": 3,
+    "splits": 2,
+    "epochs": 2,
 }
-"""Sizes of a field that is fitted in no time; those that a method has are taken."""
+"""Sizes of a field or a network that is fitted in no time; those that a method has are taken."""
 _NOISE = 0.03
 
 
@@ -45,12 +56,34 @@ class Setting:
     def is_cuda(self) -> bool:
         return self.device == "cuda"
 
-    def options(self, name: str, n_steps: int) -> dict[str, float]:
-        """A small fit of so many steps in each of its stages; nothing for a method without steps."""
+    def options(self, name: str, n_steps: int) -> dict[str, Any]:
+        """A small fit of so many steps in each of its stages; nothing for a method that fits nothing."""
+        sizes = small_fit(name)
         fields = resolve(name, {})[0].options.model_fields
-        sizes = {key: value for key, value in SMALL_FIT.items() if key in fields}
-        sizes |= {key: n_steps for key in fields if key.endswith("steps")}
-        return sizes if "steps" in fields else {}
+        return sizes | {key: n_steps for key in fields if key.endswith("steps")} if sizes else {}
+
+    def needed(self, name: str) -> dict[str, Any]:
+        """What a method does not run without: of trained ones, their model."""
+        is_trained = "adapt_steps" in resolve(name, {})[0].options.model_fields
+        return {"model": str(self._model)} if is_trained else {}
+
+    @functools.cached_property
+    def _model(self) -> Path:
+        """An untrained network for the scans of the checks."""
+        network = ComponentNetwork(Architecture(width=8), torch.Generator().manual_seed(0))
+        facts = [Facts.of(self.small.kspace), Facts.of(self.published[0])]
+        card = Card(
+            method="ssdu",
+            architecture=Architecture(width=8),
+            version="1",
+            ranges=Ranges.of(facts),
+            scans=("small",),
+            validation_scans=("published",),
+            loss="none",
+            validation=(1.0,),
+        )
+        save_model(network, card, path := self.folder / "untrained.safetensors")
+        return path
 
     @functools.cached_property
     def small(self) -> HeartScan:
@@ -84,6 +117,13 @@ class Setting:
             times_s=times.mean(1),
         )
         return replace(kspace, density=ramp_density(kspace)).to_torch(self.device), maps
+
+
+def small_fit(name: str) -> dict[str, Any]:
+    """Sizes of a small fit by a method; nothing for one that fits nothing."""
+    fields = resolve(name, {})[0].options.model_fields
+    is_fit = "steps" in fields or "epochs" in fields
+    return {key: value for key, value in SMALL_FIT.items() if is_fit and key in fields}
 
 
 def fits() -> list[str]:

@@ -25,7 +25,7 @@ from python_recon.resources.schedule import Budget
 from python_recon.resources.usage import give_memory_back
 from python_recon.stream.chain import reconstruct_stream
 from tests.cuda_check.running import Check
-from tests.cuda_check.setting import SMALL_FIT, Setting
+from tests.cuda_check.setting import Setting, small_fit
 
 PART = "speed"
 TARGETS_S = {
@@ -37,9 +37,9 @@ TARGETS_S = {
     "st_inr_paper": 30.0,
 }
 """On an H200, from the prepared slice to all images; the preview from its last readout on."""
-_LIMITS_S = {"cuda": 35.0, "cpu": 0.5}
+_LIMITS_S = {"cuda": 35.0, "cpu": 5.0}
 """Of a method; a fit that takes longer is cut off there, and how far it got is told."""
-_OVERHEAD_S = 15.0
+_OVERHEAD_S = {"cuda": 15.0, "cpu": 60.0}
 _COUNTED_STEPS = (1, 2)
 
 
@@ -47,13 +47,15 @@ def checks(setting: Setting) -> Iterator[Check]:
     limit = _LIMITS_S[setting.device]
     yield Check(PART, "first preview", partial(preview, setting), 60.0)
     for name in sorted(preset_names(), key=lambda name: (name not in TARGETS_S, name)):
-        yield Check(PART, name, partial(method_time, setting, name, limit), limit + _OVERHEAD_S)
+        yield Check(
+            PART, name, partial(method_time, setting, name, limit), limit + _OVERHEAD_S[setting.device]
+        )
 
 
 def method_time(setting: Setting, name: str, limit: float) -> dict[str, Any]:
     """A warm run with the preset's own options; the floor is counted first, by short runs that warm up."""
     kspace, maps = _prepared(setting, name)
-    options = {} if setting.is_cuda else _shrunk(name)
+    options = setting.needed(name) | ({} if setting.is_cuda else _shrunk(name))
     work = partial(_run, setting, name, kspace, maps)
     floor_s = _floor_s(setting, name, options, work)
     give_memory_back()
@@ -105,8 +107,7 @@ def _prepared(setting: Setting, name: str) -> tuple[KSpace, CoilMaps]:
 def _shrunk(name: str) -> dict[str, Any]:
     """So small that a CPU does it in no time."""
     fields = resolve(name, {})[0].options.model_fields
-    sizes = {key: value for key, value in SMALL_FIT.items() if key in fields} if "steps" in fields else {}
-    return sizes | {key: 3 for key in fields if key.endswith("steps")}
+    return small_fit(name) | {key: 3 for key in fields if key.endswith("steps")}
 
 
 def _step_counts(name: str, options: dict[str, Any]) -> dict[str, int]:

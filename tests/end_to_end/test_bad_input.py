@@ -318,7 +318,7 @@ class TestFiles:
         (tmp_path / "meas.dat").write_bytes(b"\0\1" * 500)
         message = replay(tmp_path / "meas.dat").error
         assert "is not an HDF5 file" in message
-        assert "siemens_to_ismrmrd" in message, "the cure"
+        assert "gadgetron-pisco convert" in message, "the cure"
 
     def test_images_instead_of_a_scan(self, good_replay, replay):
         assert "not a scan" in replay(good_replay.output).error

@@ -104,7 +104,7 @@ def random_samples(field=None, n_points=300, n_coils=2, noise=0.0, seed=5):
     if field is not None:
         with torch.no_grad():
             values = values + field(k, t)
-    return Samples(k, t, values)
+    return Samples(k, t, values, importance=torch.linalg.vector_norm(k, dim=-1))
 
 
 def radial_kspace(n_frames=6, n_spokes=5, n_coils=3, n_samples=14, matrix=MATRIX, start_s=36_000.0):

@@ -97,7 +97,7 @@ def test_the_centre_of_k_space_does_not_decide(samples):
     at_centre = torch.zeros_like(samples.k)
     moved = torch.where(torch.arange(300)[:, None] < 150, at_centre, samples.k)
     values = torch.where(torch.arange(300)[:, None] < 150, 1e3, prediction(LinearField(2, seed=1), samples))
-    changed = type(samples)(moved, samples.t, values)
+    changed = replace(samples, k=moved, values=values, importance=moved.norm(dim=-1))
     assert Judge(changed)(LinearField(2, seed=1))[0] == pytest.approx(0, abs=1e-6)
 
 
@@ -112,7 +112,7 @@ def test_components_have_shares_of_their_own(samples):
     """Of three parts one is right, one is twice too large, and one is noise."""
     right, twice = prediction(LinearField(2, seed=1), samples), prediction(LinearField(2, seed=5), samples)
     noise = torch.as_tensor(complex_noise(right.shape, 32))
-    measured = type(samples)(samples.k, samples.t, right + 0.5 * twice)
+    measured = replace(samples, values=right + 0.5 * twice)
     judge = Judge(measured, torch.zeros_like(right))
     error, shares = judge(lambda _k, _t: torch.stack([right, twice, noise]))
     assert shares == pytest.approx((1, 0.5, 0), abs=0.15)
@@ -127,7 +127,7 @@ def test_gains_that_noise_makes_by_chance_count_for_nothing(samples):
     noise, field = (torch.as_tensor(complex_noise((len(samples.k), 2), seed)) for seed in (40, 41))
     start = prediction(LinearField(2, seed=1), samples)
     for truth, has_share in ((0.0, False), (2.0, True)):
-        measured = type(samples)(samples.k, samples.t, start + truth * field + noise)
+        measured = replace(samples, values=start + truth * field + noise)
         error, (share,) = Judge(measured, start)(lambda _k, _t: field)
         alone, _ = Judge(measured, start)(lambda _k, _t: torch.zeros_like(field))
         assert (share > 0) == has_share

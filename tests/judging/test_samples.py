@@ -39,6 +39,25 @@ def test_spokes_reach_the_edges_of_both_axes():
         assert 0.99 < samples.k[:, axis].abs().max() <= 1
 
 
+def test_each_sample_counts_as_its_encoding_says():
+    """Of spokes by the radius, of lines all alike, and what a partial echo left out is no sample."""
+    spokes = np.zeros((6, 5), bool)
+    spokes[1, 3] = spokes[4, 0] = True
+    kspace = radial_kspace()
+    samples = Samples.of_spokes(kspace, spokes, times_of(kspace, spokes), 1.0)
+    torch.testing.assert_close(samples.importance, samples.k.norm(dim=-1))
+
+    density = torch.ones(kspace.trajectory.shape[:-1])
+    density[4, 0, :4] = 0
+    lines = replace(kspace, encoding="cartesian", density=density)
+    fewer = Samples.of_spokes(lines, spokes, times_of(kspace, spokes), 1.0)
+    torch.testing.assert_close(fewer.importance, torch.ones(24))
+    there = torch.ones(28, dtype=torch.bool)
+    there[14:18] = False
+    for name in ("k", "t", "values"):
+        torch.testing.assert_close(getattr(fewer, name), getattr(samples, name)[there])
+
+
 def test_without_stamps_the_frames_are_the_clock():
     kspace = replace(radial_kspace(), spoke_times_s=None)
     assert not has_clock(kspace)

@@ -62,7 +62,7 @@ def samples():
     k = k[k.norm(dim=-1) < 1]
     t = torch.rand(len(k), generator=generator)
     with torch.no_grad():
-        return Samples(k, t, PointSources(torch.eye(N_COILS))(k, t))
+        return Samples(k, t, PointSources(torch.eye(N_COILS))(k, t), k.norm(dim=-1))
 
 
 @pytest.fixture

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
 from python_recon.acquisition.cartesian.cells import (
     areas_in_disc,
     counted_density,
@@ -52,9 +50,9 @@ def calibration_density(spokes: torch.Tensor, samples: torch.Tensor, width: int)
     return areas_in_disc(spokes, samples, width)
 
 
-def importance(trajectory: np.ndarray) -> np.ndarray:
+def importance(trajectory: torch.Tensor) -> torch.Tensor:
     """All alike."""
-    return np.ones(trajectory.shape[:-1], np.float32)
+    return trajectory.new_ones(trajectory.shape[:-1])
 
 
 def widened(kspace: KSpace, _scale: float | None) -> KSpace:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
 from python_recon.acquisition.radial.delays import correct
 from python_recon.acquisition.radial.density import ramp_density
 from python_recon.acquisition.radial.extent import field_of_view_scale, trim, widen
@@ -65,10 +63,11 @@ def calibration_density(spokes: torch.Tensor, _samples: torch.Tensor, width: int
     return areas(spokes, width)
 
 
-def importance(trajectory: np.ndarray) -> np.ndarray:
+def importance(trajectory: torch.Tensor) -> torch.Tensor:
     """The radius."""
-    radius: np.ndarray = np.linalg.norm(trajectory, axis=-1)
-    return radius
+    import torch
+
+    return torch.linalg.vector_norm(trajectory, dim=-1)
 
 
 def widened(kspace: KSpace, scale: float | None) -> KSpace:

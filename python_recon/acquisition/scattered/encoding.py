@@ -106,13 +106,14 @@ def calibration_density(spokes: torch.Tensor, samples: torch.Tensor, width: int)
     return areas_in_disc(spokes, samples, width)
 
 
-def importance(trajectory: np.ndarray) -> np.ndarray:
+def importance(trajectory: torch.Tensor) -> torch.Tensor:
     """Length of readout that a sample stands for."""
-    if trajectory.shape[2] < 2:
-        return np.ones(trajectory.shape[:-1], np.float32)
-    steps = np.linalg.norm(np.diff(trajectory, axis=2), axis=-1)
-    lengths: np.ndarray = np.concatenate([steps[..., :1], steps], -1)
-    return lengths
+    import torch
+
+    if trajectory.shape[-2] < 2:
+        return trajectory.new_ones(trajectory.shape[:-1])
+    steps = torch.linalg.vector_norm(torch.diff(trajectory, dim=-2), dim=-1)
+    return torch.cat([steps[..., :1], steps], -1)
 
 
 def widened(kspace: KSpace, _scale: float | None) -> KSpace:

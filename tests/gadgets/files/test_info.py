@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import h5py
+import ismrmrd
 import numpy as np
 import pytest
 
@@ -40,6 +41,7 @@ def test_facts_of_a_whole_scan(scan_path):
     assert info.facts["Centre sample"] == "16"
     assert info.facts["repetition"] == "0..1 (2 values)"
     assert info.facts["Waveforms"] == "3"
+    assert "Calibration lines" not in info.facts
     assert info.facts["Frames"] == "2 of 5 spokes"
     assert info.facts["Encoding 0"].startswith("goldenangle, encoded 16x16x1")
     assert info.facts["Trajectory"] == "embedded in 10 readouts, dimensions 2, largest radius 0.5"
@@ -127,3 +129,34 @@ def test_partitions_of_a_volume(tmp_path):
     assert info.facts["Partitions"] == "4, of 10 readouts each"
     assert info.facts["Frames"] == "4 times 2 of 5 spokes"
     assert info.facts["Encoding 0"].startswith("goldenangle, encoded 16x16x4")
+
+
+@pytest.mark.parametrize(
+    ("options", "lines"),
+    [
+        ({"acs": 6}, "kspace_encode_step_1 5..10 (6 values); "),
+        (
+            {"acs": 4, "encoding": "cartesian_3d", "mask": "poisson", "partitions": 8},
+            "kspace_encode_step_1 6..9 (4 values), kspace_encode_step_2 2..5 (4 values); ",
+        ),
+    ],
+)
+def test_extent_of_the_calibration_lines(tmp_path, options, lines):
+    known = {"encoding": "cartesian", "acceleration": 2, "matrix": 16, "coils": 2, "frames": 2}
+    simulate(tmp_path / "scan.h5", SimulateOptions(**{**known, **options}))
+    told = describe(tmp_path / "scan.h5").facts["Calibration lines"]
+    assert told.startswith(lines)
+    images, alone = (int(part.split()[0]) for part in told.removeprefix(lines).split(", "))
+    n_partitions = 4 if "partitions" in options else 1
+    assert images + alone == options["acs"] * n_partitions * known["frames"]
+
+
+def test_calibration_lines_that_make_no_image(spoil):
+    def change(rows):
+        calibrates = 1 << (ismrmrd.ACQ_IS_PARALLEL_CALIBRATION - 1)
+        rows["head"]["flags"][N_NOISE + 1 : N_NOISE + 4] |= calibrates
+        return rows
+
+    told = spoil(change).facts["Calibration lines"]
+    assert "1..3 (3 values); 0 readouts" in told
+    assert told.endswith("3 flagged for calibration alone")

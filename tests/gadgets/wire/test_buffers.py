@@ -11,7 +11,7 @@ import pytest
 from gadgets.translate.readouts import ReadoutStream
 from gadgets.wire.messages import AcquisitionBucket, ReconBit, ReconBuffer, ReconData
 from python_recon.errors import DataError
-from tests.gadgets.acquisitions import acquisition, header
+from tests.gadgets.acquisitions import acquisition, encoding, header
 
 
 def bucket_to_buffer(acquisitions, lines, repetitions):
@@ -73,6 +73,44 @@ def test_buckets_give_their_acquisitions_once(caplog):
     with caplog.at_level(logging.INFO):
         assert_same_readouts([AcquisitionBucket(tuple(items), tuple(items[:2]), waveforms)], items)
     assert "1 waveform" in caplog.text
+
+
+_CALIBRATION = (ismrmrd.ACQ_IS_PARALLEL_CALIBRATION,)
+_BOTH = (ismrmrd.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING,)
+
+
+def lines_with_calibration():
+    """Lines for images, some of which calibrate as well, and lines that only calibrate."""
+    kinds = {0: (), 2: _BOTH, 3: _CALIBRATION, 4: _BOTH, 5: _CALIBRATION, 6: ()}
+    items = [
+        acquisition(seed=line, flags=flags, kspace_encode_step_1=line, scan_counter=line, center_sample=4)
+        for line, flags in kinds.items()
+    ]
+    imaging = [item for item in items if item.idx.kspace_encode_step_1 not in (3, 5)]
+    references = [item for item in items if item.idx.kspace_encode_step_1 in (2, 3, 4, 5)]
+    return imaging, references
+
+
+def _as_bucket(imaging, references):
+    return AcquisitionBucket(tuple(imaging), tuple(references))
+
+
+def _as_recon_data(imaging, references):
+    buffers = [bucket_to_buffer(items, lines=7, repetitions=1) for items in (imaging, references)]
+    return ReconData((ReconBit(*buffers),))
+
+
+@pytest.mark.parametrize("message", [_as_bucket, _as_recon_data])
+def test_calibration_lines_come_before_the_others_and_each_line_once(message):
+    """As Gadgetron groups them: lines that image and calibrate are among the data and the references."""
+    imaging, references = lines_with_calibration()
+    stream = ReadoutStream([message(imaging, references)], header(encoding("cartesian")))
+    got = list(stream)
+    assert [readout.counters.kspace_encode_step_1 for readout in got] == [3, 5, 0, 2, 4, 6]
+    assert [readout.is_calibration for readout in got] == [True, True, False, False, False, False]
+    expected = {item.scan_counter: item.data for item in [*imaging, *references]}
+    for readout in got:
+        np.testing.assert_array_equal(readout.data, expected[readout.scan_counter])
 
 
 def assert_same_readouts(messages, items):
