@@ -29,8 +29,6 @@ from python_recon.judging.weight_trials import FixedWeight, WeightTrials
 from python_recon.losses import hdr
 from python_recon.resources.schedule import Budget
 
-Forward = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-
 _SETTLES_FROM = 0.6
 """Share of a fit with PISCO before which it cannot have converged: held-out errors rise at first, where PISCO
 begins, and what it gains comes late."""
@@ -72,12 +70,11 @@ def fit(
     offset: torch.Tensor | None = None,
     consistency: Consistency | None = None,
     choose_weight: Callable[[], float] | None = None,
-    forward: Forward | None = None,
     track: Track = untracked,
 ) -> FitReport:
     """Fit a field; its parameters end as the best that the judge saw, or the last ones without a judge.
 
-    Minimises the HDR loss of ``forward + offset`` (see :func:`~python_recon.losses.hdr`) and, from a part of
+    Minimises the HDR loss of ``net + offset`` (see :func:`~python_recon.losses.hdr`) and, from a part of
     the fit on, PISCO. Ends at the last step, at the deadline, or when held-out spokes are predicted no
     better any more.
 
@@ -92,8 +89,6 @@ def fit(
     choose_weight
         Error of the field as it is, by which the weight of PISCO is chosen (see
         :mod:`~python_recon.judging.weight_trials`); None: it is that of the plan.
-    forward
-        What predicts the samples, where it is not the field itself.
     track
         Is told the figures of every judgement.
 
@@ -127,7 +122,6 @@ def fit(
         offset,
         consistency,
         weight,
-        forward or net,
     )
     judgement = None if judge is None else partial(judge, net)
     report = descend(net, optimiser, steps, descent, budget, judgement, track)
@@ -151,7 +145,6 @@ class _Steps:
     consistency: Consistency | None
     weight: Callable[[float], float]
     """Of the consistency, by the share of the fit that is done."""
-    forward: Forward
 
     def __post_init__(self) -> None:
         device = self.samples.k.device
@@ -197,7 +190,7 @@ class _Steps:
         """Of the chosen samples."""
         k = self.samples.k[self.chosen]
         with mixed_precision(k.device):
-            predicted = self.forward(k, self.samples.t[self.chosen])
+            predicted = self.net(k, self.samples.t[self.chosen])
         if self.offset is not None:
             predicted = predicted + self.offset[self.chosen]
         return hdr(

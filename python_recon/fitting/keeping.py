@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -12,15 +12,19 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
+TensorFile: TypeAlias = Annotated[str, Field(pattern=r"^$|\.safetensors$")]
+"""A file of safetensors; empty: none."""
+
+
 class KeepingOptions(Section):
     """Options that all fits share."""
 
     implementation: ClassVar[str] = ""
     """The registered method that has them."""
-    checkpoint: str = Field("", pattern=r"^$|\.safetensors$")
+    checkpoint: TensorFile = ""
     """File (.safetensors) to save the field to; the numbers of slice, contrast and set, where they are not 0,
     are added to its name. Empty: none."""
-    resume: str = Field("", pattern=r"^$|\.safetensors$")
+    resume: TensorFile = ""
     """Checkpoint of the same scan to go on from, its name completed in the same way. Empty: none."""
     tensorboard: str = ""
     """Folder for the curves of the fit, for TensorBoard (gadgetron-pisco[tensorboard]). Empty: none."""

@@ -27,6 +27,7 @@ from torch import nn
 from python_recon.config import Section
 from python_recon.data import CoilMaps, KSpace
 from python_recon.fitting.descent import FitReport, adam
+from python_recon.fitting.keeping import TensorFile
 from python_recon.fitting.network_file import TrainedNetwork, begin, keep
 from python_recon.fitting.pair_training import train_on_pairs
 from python_recon.fitting.pairs import Pair, Start
@@ -79,9 +80,9 @@ class ZeroShotOptions(Section):
     """Gradient steps of ``subspace`` for recorrupted data, from the images of the scan."""
     seed: Seed = 0
     """Of the noise or the groups, and of the first weights."""
-    checkpoint: str = Field("", pattern=r"^$|\.safetensors$")
+    checkpoint: TensorFile = ""
     """File (.safetensors) to save the network to; slice, contrast and set complete its name. Empty: none."""
-    model: str = Field("", pattern=r"^$|\.safetensors$")
+    model: TensorFile = ""
     """Such a file to begin with, of this scan or of another. Empty: none."""
 
     def smaller(self) -> Self | None:

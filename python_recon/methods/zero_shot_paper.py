@@ -31,6 +31,7 @@ from python_recon.config import Section
 from python_recon.data import CoilMaps, KSpace
 from python_recon.errors import DataError
 from python_recon.fitting.descent import Descent, FitReport, adam, constant, descend
+from python_recon.fitting.keeping import TensorFile
 from python_recon.fitting.network_file import TrainedNetwork, begin, keep
 from python_recon.fitting.shrinking import shrunk, within_memory
 from python_recon.fitting.splits import GroupedSlice
@@ -76,9 +77,9 @@ class PaperOptions(Section):
     """What is minimised (see python_recon.losses.measured)."""
     seed: Seed = 0
     """Of the splits and of the first weights."""
-    checkpoint: str = Field("", pattern=r"^$|\.safetensors$")
+    checkpoint: TensorFile = ""
     """File (.safetensors) to save the network to; slice, contrast and set complete its name. Empty: none."""
-    model: str = Field("", pattern=r"^$|\.safetensors$")
+    model: TensorFile = ""
     """Such a file to begin with, of this scan or of another. Empty: none."""
 
     def smaller(self) -> Self | None:
