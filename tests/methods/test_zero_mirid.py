@@ -18,8 +18,8 @@ BOTH = ("zs_ssl", "zero_mirid")
 
 @pytest.fixture(scope="module")
 def scan():
-    """8 frames of 5 spokes, matrix 32, 4 coils, much noise."""
-    scan = scan_heart(8, 5, 4, (32, 32), noise=NOISE)
+    """8 frames of 5 spokes, matrix 40, 4 coils, much noise."""
+    scan = scan_heart(8, 5, 4, (40, 40), noise=NOISE)
     return replace(scan, kspace=replace(scan.kspace, noise=NoiseLevel(NOISE, is_measured=True)))
 
 
