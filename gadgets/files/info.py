@@ -50,20 +50,24 @@ def describe(path: Path, group: str = "dataset") -> ScanInfo:
             sums.add(acquisition)
         imaging = heads[(heads["flags"] & np.uint64(_NO_IMAGING_BITS)) == 0]
         surprises = [*scan.skipped, *sums.surprises(), *_header_surprises(header, heads)]
-        frames = _frames(scan) if len(imaging) else ""
+        frames = _frames(scan, "spokes" if _is_radial(header) else "lines") if len(imaging) else ""
         facts = {**_header_facts(header), **_data_facts(heads, imaging), "Waveforms": str(scan.n_waveforms)}
     if not len(imaging):
         surprises.append("no imaging readouts: noise or calibration only")
     else:
-        kinds = {getattr(encoding.trajectory, "value", encoding.trajectory) for encoding in header.encoding}
-        is_radial = not kinds <= {"cartesian", "epi"}
-        facts |= {**_trajectory_facts(sums, is_radial=is_radial), "Frames": frames}
+        facts |= {**_trajectory_facts(sums, is_radial=_is_radial(header)), "Frames": frames}
         surprises += _counting_surprises(heads, imaging)
     return ScanInfo(facts, surprises)
 
 
-def _frames(scan: ScanFile) -> str:
-    """What the default configuration would cut the scan into."""
+def _is_radial(header: ismrmrd.xsd.ismrmrdHeader) -> bool:
+    """Whether an encoding is none of a grid."""
+    kinds = {getattr(encoding.trajectory, "value", encoding.trajectory) for encoding in header.encoding}
+    return not kinds <= {"cartesian", "epi"}
+
+
+def _frames(scan: ScanFile, readouts: str) -> str:
+    """What the default configuration would cut the scan into, by the name of its readouts."""
     from gadgets.files.slices import outline_frames
 
     sizes: dict[tuple[int, int, int, int], list[int]] = {}
@@ -74,7 +78,7 @@ def _frames(scan: ScanFile) -> str:
             sizes.setdefault(key, []).append(frame.n_spokes)
     except ReconError as error:
         return f"none: {error}"
-    counts = Counter(f"{len(spokes)} of {_values(np.array(spokes))} spokes" for spokes in sizes.values())
+    counts = Counter(f"{len(spokes)} of {_values(np.array(spokes))} {readouts}" for spokes in sizes.values())
     return "; ".join(text if n == 1 else f"{n} times {text}" for text, n in counts.items())
 
 
