@@ -43,7 +43,7 @@ def test_every_configuration_reaches_gadgetron(installed, tmp_path):
     place = tmp_path / "share/gadgetron/config"
     place.mkdir(parents=True)
     shell(command("cp /opt/gadgetron-pisco/", {AT: installed}), tmp_path, GADGETRON_HOME=str(tmp_path))
-    expected = {path.name: path.read_bytes() for path in (ROOT / "configs_xml").glob("radial_*.xml")}
+    expected = {path.name: path.read_bytes() for path in (ROOT / "configs_xml").glob("*.xml")}
     assert {path.name: path.read_bytes() for path in place.iterdir()} == expected
 
 
