@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -62,11 +63,11 @@ def bin_frames(
         If no readout came, or none of the frames had enough spokes.
     """
     streams: dict[StreamKey, Stream] = {}
-    calibration: dict[int, list[Readout]] = {}
+    calibration = _CalibrationLines()
     n_readouts = n_frames = 0
     for readout in readouts:
         if readout.is_calibration:
-            calibration.setdefault(readout.counters.slice, []).append(readout)
+            calibration.add(readout)
             continue
         n_readouts += 1
         key = stream_key(readout)
@@ -74,11 +75,11 @@ def bin_frames(
             streams[key] = Stream(key, _rule(scan, config, readout), config.minimum_fraction)
         for cut in streams[key].add(readout):
             n_frames += 1
-            yield _with_calibration(_frame(cut, _n_labels(scan, streams), scan, matrix), calibration)
+            yield calibration.beside(_frame(cut, _n_labels(scan, streams), scan, matrix))
     for stream in streams.values():
         for cut in stream.finish():
             n_frames += 1
-            yield _with_calibration(_frame(cut, _n_labels(scan, streams), scan, matrix), calibration)
+            yield calibration.beside(_frame(cut, _n_labels(scan, streams), scan, matrix))
     _check_yield(n_readouts, n_frames, config)
 
 
@@ -208,21 +209,37 @@ def _frame(numbered: NumberedCut, n_labels: int, scan: Scan, matrix: tuple[int, 
     )
 
 
-def _with_calibration(frame: KSpace, lines: Mapping[int, Sequence[Readout]]) -> KSpace:
-    """The frame with the readouts for coil maps that its slice has so far, where they fit it."""
-    usual = (frame.n_coils, frame.n_samples)
-    own = [r for r in lines.get(frame.counters.slice, ()) if r.data.shape == usual]
-    places = [r.trajectory for r in own if r.trajectory is not None]
-    if not places:
-        return frame
-    calibration = replace(
-        frame,
-        data=np.stack([r.data for r in own], axis=1)[None],
-        trajectory=np.stack(places)[None],
-        is_shared=None,
-        spoke_times_s=np.array([[r.time_s for r in own]]),
-    )
-    return replace(frame, calibration=calibration)
+class _CalibrationLines:
+    """The readouts for coil maps of every slice so far; frames that have the same share them in memory."""
+
+    def __init__(self) -> None:
+        self._lines: dict[int, list[Readout]] = {}
+        self._stacked: dict[tuple[int, int, int], dict[str, Any]] = {}
+
+    def add(self, readout: Readout) -> None:
+        self._lines.setdefault(readout.counters.slice, []).append(readout)
+        self._stacked.clear()
+
+    def beside(self, frame: KSpace) -> KSpace:
+        """The frame with those of its slice, where they fit it."""
+        key = (frame.counters.slice, frame.n_coils, frame.n_samples)
+        if key not in self._stacked:
+            self._stacked[key] = self._stack(*key)
+        if not self._stacked[key]:
+            return frame
+        return replace(frame, calibration=replace(frame, is_shared=None, **self._stacked[key]))
+
+    def _stack(self, label: int, *usual: int) -> dict[str, Any]:
+        """Arrays of a k-space; empty where there are no such readouts."""
+        own = [r for r in self._lines.get(label, ()) if r.data.shape == usual]
+        places = [r.trajectory for r in own if r.trajectory is not None]
+        if not places:
+            return {}
+        return {
+            "data": np.stack([r.data for r in own], axis=1)[None],
+            "trajectory": np.stack(places)[None],
+            "spoke_times_s": np.array([[r.time_s for r in own]]),
+        }
 
 
 def _check_fit(frames: Sequence[KSpace]) -> None:

@@ -44,12 +44,7 @@ def is_measured(kspace: KSpace) -> np.ndarray:
 
 def pooled_density(kspace: KSpace, density: torch.Tensor) -> torch.Tensor:
     """(frame, spoke, readout) 1 for every cell, shared by the samples of all frames that lie in it."""
-    import torch
-
-    cells, n_cells = _cells_of_torch(kspace.trajectory, kspace.matrix)
-    is_there = (density > 0).to(density.dtype)
-    counts = density.new_zeros(n_cells).index_add_(0, cells.flatten(), is_there.flatten())
-    return torch.where(density > 0, 1 / counts.clamp_min(1)[cells], 0)
+    return _shared(kspace.trajectory, density > 0, kspace.matrix)
 
 
 def full_width(kspace: KSpace, chosen: torch.Tensor) -> float:
@@ -79,10 +74,7 @@ def areas_in_disc(spokes: torch.Tensor, samples: torch.Tensor, width: int) -> to
     import torch
 
     is_there = (samples != 0).any(0) & (torch.linalg.vector_norm(spokes, dim=-1) <= width / 2)
-    cells, n_cells = _cells_of_torch(spokes, (2 * width, 2 * width))
-    counts = torch.zeros(n_cells, device=spokes.device)
-    counts.index_add_(0, cells.flatten(), is_there.flatten().to(counts.dtype))
-    return torch.where(is_there, 1 / counts.clamp_min(1)[cells], 0).to(torch.float32)
+    return _shared(spokes, is_there, (2 * width, 2 * width))
 
 
 def _counts(cells: np.ndarray, is_there: np.ndarray, n_cells: int) -> np.ndarray:
@@ -95,6 +87,12 @@ def _cells(trajectory: Array, matrix: tuple[int, int]) -> tuple[np.ndarray, int]
     return (y % matrix[0]) * matrix[1] + x % matrix[1], matrix[0] * matrix[1]
 
 
-def _cells_of_torch(trajectory: torch.Tensor, matrix: tuple[int, int]) -> tuple[torch.Tensor, int]:
+def _shared(trajectory: torch.Tensor, is_there: torch.Tensor, matrix: tuple[int, int]) -> torch.Tensor:
+    """(..., readout) 1 for every cell, shared by the samples (..., readout) there that lie in it; else 0."""
+    import torch
+
     x, y = trajectory.round().long().unbind(-1)
-    return (y % matrix[0]) * matrix[1] + x % matrix[1], matrix[0] * matrix[1]
+    cells = (y % matrix[0]) * matrix[1] + x % matrix[1]
+    counts = torch.zeros(matrix[0] * matrix[1], device=trajectory.device)
+    counts.index_add_(0, cells.flatten(), is_there.flatten().to(counts.dtype))
+    return torch.where(is_there, 1 / counts.clamp_min(1)[cells], 0)
