@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from pydantic import TypeAdapter, ValidationError
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from python_recon.acquisition.spokes import frame_times, has_clock
@@ -27,7 +27,7 @@ from python_recon.data import Counters, Geometry, KSpace
 from python_recon.errors import ConfigError, DataError
 from python_recon.fields.fitted import FittedField
 from python_recon.fields.time_axis import TimeAxis
-from python_recon.fitting.file_format import FileFormat
+from python_recon.fitting.file_format import FileFormat, read_tensors
 from python_recon.fitting.rebuilding import Blueprint, Kind, kind_of
 from python_recon.judging.shares import Shares
 from python_recon.resources.new_files import new_file
@@ -206,12 +206,10 @@ def _tensors(fitted: FittedField) -> dict[str, torch.Tensor]:
 def _read(path: Path) -> tuple[Mapping[str, str], dict[str, torch.Tensor]]:
     if not path.is_file():
         raise DataError(f"there is no checkpoint {path}")
+    metadata, tensors = read_tensors(path, "checkpoint")
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no mapping
         complex_ones = {name: torch.view_as_complex(tensors[name]) for name in _COMPLEX if name in tensors}
-    except (OSError, SafetensorError, RuntimeError) as error:
+    except RuntimeError as error:
         raise DataError(f"{path} is no checkpoint: {error}") from error
     return metadata, {**tensors, **complex_ones}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from statistics import fmean
@@ -109,6 +109,20 @@ def gradient_step(optimiser: torch.optim.Optimizer, backward: Callable[[], torch
         return loss
 
     return step
+
+
+def with_gradients(terms: Sequence[Callable[[], torch.Tensor]]) -> torch.Tensor:
+    """The first of the terms of a loss, whose gradients it leaves in the parameters."""
+    values = [term() for term in terms]
+    sum(values).backward()  # type: ignore[union-attr]
+    return values[0].detach()
+
+
+def numbered(optimiser: torch.optim.Optimizer, loss_of: Callable[[int], torch.Tensor]) -> TakeStep:
+    """Steps along the gradient of a loss that depends on their number."""
+    return lambda number, _done: gradient_step(
+        optimiser, partial(with_gradients, [partial(loss_of, number)])
+    )()
 
 
 def stepping(optimiser: torch.optim.Optimizer, backward: Backward) -> TakeStep:

@@ -1,4 +1,4 @@
-"""What the metadata of a safetensors file say of it: its format, the version of that, and a description."""
+"""Safetensors files: how they are read, and what their metadata say: format, version, and a description."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
+import torch
 from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError, safe_open
 
 from python_recon.errors import DataError
 
@@ -54,3 +56,12 @@ class FileFormat(Generic[_Description]):
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"]))
             raise DataError(f"the {self.part} {path} is damaged: {place} {first['msg']}") from error
+
+
+def read_tensors(path: Path, noun: str) -> tuple[Mapping[str, str], dict[str, torch.Tensor]]:
+    """Metadata and all tensors of a file; raises DataError where it is none of its kind."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise DataError(f"{path} is no {noun}: {error}") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,6 +20,7 @@ from python_recon.fitting.descent import (
     descend,
     follow_rates,
     gradient_step,
+    with_gradients,
 )
 from python_recon.fitting.precision import mixed_precision
 from python_recon.fitting.tracking import Track, untracked
@@ -171,7 +172,7 @@ class _Steps:
 
     def _step(self, optimiser: torch.optim.Optimizer, *terms: Callable[[], torch.Tensor]) -> Step:
         """Along the gradient of the sum of terms, of which it gives the first."""
-        step = gradient_step(optimiser, partial(_with_gradients, terms))
+        step = gradient_step(optimiser, partial(with_gradients, terms))
         if not self.plan.is_captured:
             return step
         return captured(step, optimiser, self.samples.k.device, self.plan.steps)
@@ -200,10 +201,3 @@ class _Steps:
             outer_weight=self.plan.outer_weight,
             k=k,
         )
-
-
-def _with_gradients(terms: Sequence[Callable[[], torch.Tensor]]) -> torch.Tensor:
-    """The first of the terms of a loss, whose gradients it leaves in the parameters."""
-    values = [term() for term in terms]
-    sum(values).backward()  # type: ignore[union-attr]
-    return values[0].detach()

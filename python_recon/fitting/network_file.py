@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
 
 from python_recon.data import KSpace
 from python_recon.errors import DataError
 from python_recon.fitting.checkpoint import path_of_slice
+from python_recon.fitting.file_format import read_tensors
 from python_recon.resources.new_files import new_file
 
 if TYPE_CHECKING:
@@ -100,12 +101,7 @@ def load(path: Path) -> TrainedNetwork:
     """Read a network; raises DataError where the file holds none, or numbers that are not finite."""
     if not path.is_file():
         raise DataError(f"there is no file {path} of a network")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no mapping
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise DataError(f"{path} is no file of a network: {error}") from error
+    metadata, tensors = read_tensors(path, "file of a network")
     if metadata.get("format") != FORMAT:
         raise DataError(f"{path} is no file of a network: its metadata do not name the format {FORMAT!r}")
     damaged = [name for name, held in tensors.items() if not torch.isfinite(held).all()]

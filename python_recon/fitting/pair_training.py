@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import nn
 
-from python_recon.fitting.descent import Descent, FitReport, cosine, descend
+from python_recon.fitting.descent import Descent, FitReport, cosine, descend, numbered
 from python_recon.fitting.pairs import Pair
 from python_recon.judging.shares import WHOLE, Shares
 from python_recon.resources.schedule import Budget
@@ -42,16 +42,14 @@ def train_on_pairs(
     def error(pair: Pair, number: int) -> torch.Tensor:
         return pair.loss(change(pair), number)
 
-    def step(number: int, _done: float) -> torch.Tensor:
-        optimiser.zero_grad(set_to_none=True)
-        wrong = error(learned[number % len(learned)], number // len(learned))
-        wrong.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        return wrong.detach()
+    def wrong(number: int) -> torch.Tensor:
+        return error(learned[number % len(learned)], number // len(learned))
 
     @torch.no_grad()
     def judge() -> tuple[float, Shares]:
         return float(torch.stack([error(pair, 0) for pair in judges]).mean()), WHOLE
 
     name, steps = described
-    return descend(net, optimiser, step, Descent(name, steps, cosine, _PATIENCE), budget, judge)
+    return descend(
+        net, optimiser, numbered(optimiser, wrong), Descent(name, steps, cosine, _PATIENCE), budget, judge
+    )

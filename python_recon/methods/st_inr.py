@@ -13,6 +13,7 @@ from the scan, where the paper has a nuclear norm and a field of three dimension
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -24,7 +25,15 @@ from python_recon.fields.low_rank import LowRankStart
 from python_recon.fields.sizes import Features
 from python_recon.fields.view import View
 from python_recon.fitting.capture import captured
-from python_recon.fitting.descent import Descent, FitReport, adam, cosine, descend, gradient_step
+from python_recon.fitting.descent import (
+    Descent,
+    FitReport,
+    adam,
+    cosine,
+    descend,
+    gradient_step,
+    with_gradients,
+)
 from python_recon.fitting.gathered import gather
 from python_recon.fitting.shrinking import within_memory
 from python_recon.judging.weights import Weight, number
@@ -105,15 +114,13 @@ def distil(
     rows, columns = start.pixels.shape[-2:]
     view = View.whole((rows, columns))
 
-    def backward() -> torch.Tensor:
+    def wrong() -> torch.Tensor:
         error = torch.view_as_real(net.components(view) - start.pixels) / net.amplitude
-        loss = error.square().sum((0, -1)).mean()
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss.detach()
+        return error.square().sum((0, -1)).mean()
 
     device = start.pixels.device
     optimiser = adam(net.parameters(), rate, device)
-    step = gradient_step(optimiser, backward)
+    step = gradient_step(optimiser, partial(with_gradients, [wrong]))
     if is_captured:
         step = captured(step, optimiser, device, steps)
     descent = Descent("distillation", steps, cosine, PATIENCE)

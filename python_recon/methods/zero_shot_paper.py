@@ -30,7 +30,7 @@ from pydantic import Field
 from python_recon.config import Section
 from python_recon.data import CoilMaps, KSpace
 from python_recon.errors import DataError
-from python_recon.fitting.descent import Descent, FitReport, adam, constant, descend
+from python_recon.fitting.descent import Descent, FitReport, adam, constant, descend, numbered
 from python_recon.fitting.keeping import TensorFile
 from python_recon.fitting.network_file import TrainedNetwork, begin, keep
 from python_recon.fitting.shrinking import shrunk, within_memory
@@ -193,12 +193,8 @@ def _fit(
     def error(chosen: _Split) -> torch.Tensor:
         return _error(grouped, net(chosen.gram, chosen.right_side), chosen)
 
-    def step(number: int, _done: float) -> torch.Tensor:
-        optimiser.zero_grad(set_to_none=True)
-        wrong = error(split(number % options.splits))
-        wrong.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        return wrong.detach()
+    def wrong(number: int) -> torch.Tensor:
+        return error(split(number % options.splits))
 
     @torch.no_grad()
     def judge() -> tuple[float, Shares]:
@@ -206,7 +202,7 @@ def _fit(
 
     steps = options.epochs * options.splits
     descent = Descent("network", steps, constant, options.patience, looks=options.epochs)
-    report = descend(net, optimiser, step, descent, budget, judge)
+    report = descend(net, optimiser, numbered(optimiser, wrong), descent, budget, judge)
     with torch.no_grad():
         sense = _sense(validation.gram, validation.right_side)
         return net, report, float(_error(grouped, sense, validation))

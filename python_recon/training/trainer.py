@@ -23,7 +23,7 @@ from pydantic import Field
 
 from python_recon.config import Section
 from python_recon.errors import BackendError
-from python_recon.fitting.descent import adam, set_rate
+from python_recon.fitting.descent import adam, cosine, set_rate
 from python_recon.fitting.tracking import Track, untracked
 from python_recon.methods.bounds import Seed
 from python_recon.networks.component_network import Architecture, ComponentNetwork
@@ -196,7 +196,7 @@ class Trainer:
         return float(loss.detach())
 
     def _rate(self) -> float:
-        return max(0.5 + 0.5 * math.cos(math.pi * self._done), _LEAST_RATE)
+        return max(cosine(self._done), _LEAST_RATE)
 
     @torch.no_grad()
     def judged(self) -> float:
